@@ -1,0 +1,56 @@
+# The two commands a newcomer needs are `make demo` and `make test`; each sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := --only-binary :all: --require-hashes
+
+.PHONY: help install demo test test-fast check format lock clean
+
+help:  ## show this help
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
+
+install: $(RUN)  ## create .venv with what it takes to run partnerbus
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit("partnerbus needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN): requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) $(LOCKED) -r requirements.lock
+	$(PIP) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUN)
+	$(PIP) $(LOCKED) -r requirements-dev.lock
+	@touch $@
+
+demo: $(RUN)  ## play the main job once, on this machine, and show each step
+	$(BIN)/python examples/demo.py
+
+test: $(DEV)  ## every test
+	$(BIN)/python -m pytest
+
+test-fast: $(DEV)  ## the tests that kill nothing and take no time; under a minute
+	$(BIN)/python -m pytest -m "not slow and not fault"
+
+check: $(DEV)  ## lint, format, types and import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+COMPILE := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml
+
+lock:  ## write both lock files anew (needs uv)
+	$(COMPILE) --extra dev -o requirements-dev.lock
+	$(COMPILE) --extra checkout --constraint requirements-dev.lock -o requirements.lock
+
+clean:  ## remove the environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

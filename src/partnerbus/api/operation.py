@@ -1,0 +1,101 @@
+"""What an operation is: a typed view of its input, a handler, a typed answer.
+
+The contract (`contract.py`, botocore's model) has checked a request before its handler sees it: types,
+required members, lengths, patterns, enums. An `Input` is therefore only a view, naming what the handler
+reads; a test holds the names of every view and answer to the model.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.publish import Publisher
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.secrets import SecretBox
+from partnerbus.kernel.telemetry import Metrics
+from partnerbus.store.protocol import Store
+from partnerbus.targets.registry import Targets
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """The members of a request that a handler reads; instants are epoch seconds."""
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_defaults=True):
+    """An answer. A member at its default (None) is left out; instants are epoch seconds."""
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """Who calls, and where. `any_partner` (only without authentication) may act as every partner."""
+
+    request_id: str
+    operation: str
+    account: str
+    region: str
+    partner: str | None = None
+    any_partner: bool = False
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Quotas and periods of the service, in one place (facts: api.md section 8)."""
+
+    entries_bytes: int = 1_048_576
+    pattern_characters: int = 2_048
+    rules_per_bus: int = 300
+    wildcard_rules_per_bus: int = 30
+    targets_per_rule: int = 5
+    targets_per_call: int = 10
+    buses_per_account: int = 100
+    connections: int = 3_000
+    api_destinations: int = 3_000
+    pending_source_lifetime: timedelta = timedelta(days=14)
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """What handlers work with."""
+
+    catalog: Catalog
+    store: Store
+    publisher: Publisher
+    targets: Targets
+    clock: Clock
+    secrets: SecretBox
+    failpoints: Failpoints
+    metrics: Metrics
+    limits: Limits = Limits()
+
+
+I = TypeVar("I", bound=Input)  # noqa: E741
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """A handler with the view of its input."""
+
+    input_type: type[Input]
+    run: Callable[[Services, Call, Mapping[str, object]], Awaitable[Output | None]]
+
+
+def operation(
+    input_type: type[I], handler: Callable[[Services, Call, I], Awaitable[Output | None]]
+) -> Operation:
+    """An operation from its handler. A handler refuses by raising `ApiError`."""
+
+    async def run(services: Services, call: Call, members: Mapping[str, object]) -> Output | None:
+        return await handler(services, call, msgspec.convert(members, input_type))
+
+    return Operation(input_type, run)
+
+
+def epoch_seconds(instant: datetime) -> float:
+    """An instant as the wire has it: a number of seconds, whole ones without a fraction."""
+    seconds = instant.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def from_epoch_seconds(seconds: float) -> datetime:
+    """The instant a caller sent."""
+    return datetime.fromtimestamp(seconds, UTC)

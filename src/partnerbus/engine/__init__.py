@@ -1,0 +1,1 @@
+"""The moving parts: publish, route, dispatch, and what keeps them running."""

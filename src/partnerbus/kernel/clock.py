@@ -1,0 +1,139 @@
+"""The one way to read the time and to wait.
+
+Everything that waits (a retry, a lease, a timeout, an expiry) takes a `Clock`, so that a test can run a
+day of retries in milliseconds. `SystemClock` is the machine's clock, which an operator of a test bus may
+shift forwards; `ManualClock` moves only when told to.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Reads the time and waits for it. Instants are aware and in UTC."""
+
+    def now(self) -> datetime:
+        """The current instant."""
+
+    async def sleep_until(self, instant: datetime) -> None:
+        """Return once `now()` is `instant` or later."""
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Return once `duration` has passed on this clock."""
+
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[None]:
+        """Cancel the block and raise `TimeoutError` once `duration` has passed on this clock."""
+
+
+class SystemClock:
+    """The machine's clock plus a shift, zero unless `shift` was called."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta(0)
+        self._shifted = asyncio.Event()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._offset
+
+    def shift(self, duration: timedelta) -> None:
+        """Move this clock forwards; sleepers that are due by then wake at once. Timeouts do not move."""
+        if duration < timedelta(0):
+            raise ValueError("a clock is only ever shifted forwards")
+        self._offset += duration
+        self._shifted.set()
+        self._shifted = asyncio.Event()
+
+    async def sleep_until(self, instant: datetime) -> None:
+        while (left := (instant - self.now()).total_seconds()) > 0:
+            shifted = self._shifted
+            try:
+                async with asyncio.timeout(left):
+                    await shifted.wait()
+            except TimeoutError:
+                continue
+
+    async def sleep(self, duration: timedelta) -> None:
+        await self.sleep_until(self.now() + duration)
+
+    @asynccontextmanager
+    async def timeout(self, duration: timedelta) -> AsyncIterator[None]:
+        async with asyncio.timeout(duration.total_seconds()):
+            yield
+
+
+class ManualClock:
+    """A clock for tests: it stands still until `advance` moves it."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._now = start
+        self._order = itertools.count()
+        self._waiting: list[tuple[datetime, int, Callable[[], None]]] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    @property
+    def next_due(self) -> datetime | None:
+        """The earliest instant anybody waits for."""
+        return self._waiting[0][0] if self._waiting else None
+
+    async def advance(self, duration: timedelta, settle: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Move forwards by `duration`, stopping at each instant somebody waits for.
+
+        After each stop `settle` runs, to let the woken work (which may use threads and sockets) finish
+        before the time moves on; without it the event loop gets a few turns.
+        """
+        until = self._now + duration
+        settle = settle or _let_others_run
+        await settle()
+        while self._waiting and self._waiting[0][0] <= until:
+            due, _, wake = heapq.heappop(self._waiting)
+            self._now = max(self._now, due)
+            wake()
+            await settle()
+        self._now = until
+        await settle()
+
+    async def sleep_until(self, instant: datetime) -> None:
+        if instant <= self._now:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.Event()
+        entry = self._call_at(instant, woken.set)
+        try:
+            await woken.wait()
+        finally:
+            self._forget(entry)
+
+    async def sleep(self, duration: timedelta) -> None:
+        await self.sleep_until(self._now + duration)
+
+    @asynccontextmanager
+    async def timeout(self, duration: timedelta) -> AsyncIterator[None]:
+        async with asyncio.timeout(None) as scope:
+            loop = asyncio.get_running_loop()
+            entry = self._call_at(self._now + duration, lambda: scope.reschedule(loop.time()))
+            try:
+                yield
+            finally:
+                self._forget(entry)
+
+    def _call_at(self, due: datetime, wake: Callable[[], None]) -> tuple[datetime, int, Callable[[], None]]:
+        entry = (due, next(self._order), wake)
+        heapq.heappush(self._waiting, entry)
+        return entry
+
+    def _forget(self, entry: tuple[datetime, int, Callable[[], None]]) -> None:
+        if entry in self._waiting:
+            self._waiting.remove(entry)
+            heapq.heapify(self._waiting)
+
+
+async def _let_others_run() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)

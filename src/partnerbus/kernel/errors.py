@@ -1,0 +1,44 @@
+"""The failures that are not values.
+
+An expected failure (a target answers 500, an entry is refused) is a value of its own type; what stands
+here stops the operation that met it. Each class's docstring is its default message.
+
+    PartnerbusError
+    ├── ConfigurationError      the operator asked for something that cannot be
+    └── StoreError
+        ├── StoreLocked         another process holds the data folder
+        ├── StoreOverloaded     more is waiting for the disk than memory allows; try again
+        ├── StoreUnavailable    the disk refused; nothing was acknowledged
+        └── RevisionConflict    somebody else changed the resource first
+"""
+
+
+class PartnerbusError(Exception):
+    """Something went wrong in partnerbus."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class ConfigurationError(PartnerbusError):
+    """The configuration cannot be used as it is."""
+
+
+class StoreError(PartnerbusError):
+    """The store could not do what was asked."""
+
+
+class StoreLocked(StoreError):
+    """The data folder is in use by another partnerbus process."""
+
+
+class StoreOverloaded(StoreError):
+    """More is waiting to be written than memory allows; try again in a moment."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be written or read right now."""
+
+
+class RevisionConflict(StoreError):
+    """The resource was changed by somebody else in the meantime."""

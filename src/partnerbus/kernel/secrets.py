@@ -1,0 +1,47 @@
+"""Secrets at rest: sealed with a key that lives in a file only its owner may read."""
+
+import os
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from partnerbus.kernel.errors import ConfigurationError
+
+
+class SecretBox:
+    """Seals and opens small secrets (authenticated encryption, `cryptography.Fernet`)."""
+
+    def __init__(self, key: bytes) -> None:
+        self._fernet = Fernet(key)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "SecretBox":
+        """Read the key file, or make it with mode 0600. Refuses one that others may read."""
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            if path.stat().st_mode & 0o077:
+                raise ConfigurationError(f"{path} may be read by others; make it mode 0600") from None
+            return cls(path.read_bytes().strip())
+        key = Fernet.generate_key()
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+        return cls(key)
+
+    def seal(self, secret: str) -> str:
+        """Encrypt `secret` to text that is safe to store."""
+        return self._fernet.encrypt(secret.encode()).decode()
+
+    def open(self, sealed: str) -> str:
+        """The secret that was sealed; a `ConfigurationError` if it was sealed with another key."""
+        try:
+            return self._fernet.decrypt(sealed.encode()).decode()
+        except InvalidToken:
+            raise ConfigurationError("a stored secret does not open with this key file") from None

@@ -1,0 +1,80 @@
+"""Logs and metrics: one wide line per event and per attempt, and counters with few labels."""
+
+import logging
+import sys
+from typing import TextIO
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from structlog.typing import FilteringBoundLogger
+
+Log = FilteringBoundLogger
+
+LEVELS = ("debug", "info", "warning", "error")
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
+    """A logger that writes one JSON object per line, to standard error unless told otherwise."""
+    encoder = msgspec.json.Encoder(enc_hook=str)
+    log: Log = structlog.wrap_logger(
+        structlog.BytesLogger((stream or sys.stderr).buffer),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=lambda fields, **_: encoder.encode(fields)),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        cache_logger_on_first_use=True,
+    )
+    return log
+
+
+class Metrics:
+    """Every metric of a node, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "partnerbus_requests",
+            "API requests by operation and answer.",
+            ["operation", "status", "error"],
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "partnerbus_request_seconds",
+            "From the last byte of a request to the first of its answer.",
+            ["operation"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.entries = Counter(
+            "partnerbus_entries",
+            "Entries of PutEvents and PutPartnerEvents by what became of them.",
+            ["operation", "result"],
+            registry=self.registry,
+        )
+        self.routed = Counter(
+            "partnerbus_events_routed",
+            "Events that the router has read, by whether any rule matched.",
+            ["matched"],
+            registry=self.registry,
+        )
+        self.attempts = Counter(
+            "partnerbus_attempts",
+            "Delivery attempts by kind of target and outcome.",
+            ["kind", "outcome"],
+            registry=self.registry,
+        )
+        self.attempt_seconds = Histogram(
+            "partnerbus_attempt_seconds",
+            "How long a target took to answer.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "partnerbus_attempts_in_flight", "Attempts waiting for their target.", registry=self.registry
+        )

@@ -1,0 +1,59 @@
+"""Amazon Resource Names: taken apart and put together."""
+
+from typing import Self
+
+import msgspec
+
+PARTITION = "aws"
+"""The partition of every ARN we make. Others (`aws-cn`, `aws-us-gov`) are accepted in what callers send."""
+
+DEFAULT_BUS = "default"
+
+
+class Arn(msgspec.Struct, frozen=True):
+    """`arn:partition:service:region:account:resource`; region and account may be empty."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    resource: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The ARN in `text`, or None if it has not the shape of one."""
+        parts = text.split(":", 5)
+        if len(parts) != 6 or parts[0] != "arn" or not parts[1] or not parts[2] or not parts[5]:
+            return None
+        return cls(*parts[1:])
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
+
+
+def bus_arn(region: str, account: str, name: str) -> str:
+    return f"arn:{PARTITION}:events:{region}:{account}:event-bus/{name}"
+
+
+def rule_arn(region: str, account: str, bus: str, name: str) -> str:
+    """On the default bus the bus name is left out (recorded)."""
+    path = name if bus == DEFAULT_BUS else f"{bus}/{name}"
+    return f"arn:{PARTITION}:events:{region}:{account}:rule/{path}"
+
+
+def event_source_arn(region: str, name: str) -> str:
+    """A partner source's ARN; its account field is empty."""
+    return f"arn:{PARTITION}:events:{region}::event-source/{name}"
+
+
+def connection_arn(region: str, account: str, name: str, uuid: str) -> str:
+    return f"arn:{PARTITION}:events:{region}:{account}:connection/{name}/{uuid}"
+
+
+def connection_secret_arn(region: str, account: str, name: str, suffix: str) -> str:
+    """`suffix` is a UUID, a hyphen and six characters (recorded)."""
+    return f"arn:{PARTITION}:secretsmanager:{region}:{account}:secret:events!connection/{name}/{suffix}"
+
+
+def api_destination_arn(region: str, account: str, name: str, uuid: str) -> str:
+    return f"arn:{PARTITION}:events:{region}:{account}:api-destination/{name}/{uuid}"

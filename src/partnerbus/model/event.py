@@ -1,0 +1,91 @@
+"""The event: what a rule matches and an untouched target receives."""
+
+from datetime import datetime
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+"""The envelope's time, cut to whole seconds (recorded)."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An accepted entry in its envelope.
+
+    `time` is the publisher's (text, whole seconds, UTC); `detail` is the JSON object as it was sent, white
+    space outside strings removed, nothing else touched: numbers, key order and escapes are the sender's.
+    """
+
+    id: str
+    detail_type: str
+    source: str
+    account: str
+    time: str
+    region: str
+    resources: tuple[str, ...] = ()
+    detail: bytes = b"{}"
+    replay_name: str | None = None
+
+    def encode(self) -> bytes:
+        """The envelope as compact JSON, keys in the order of the real service (recorded)."""
+        replay = b"" if self.replay_name is None else b'"replay-name":' + _encode(self.replay_name) + b","
+        return b"".join(
+            (
+                b'{"version":"0","id":',
+                _encode(self.id),
+                b',"detail-type":',
+                _encode(self.detail_type),
+                b',"source":',
+                _encode(self.source),
+                b',"account":',
+                _encode(self.account),
+                b',"time":',
+                _encode(self.time),
+                b',"region":',
+                _encode(self.region),
+                b",",
+                replay,
+                b'"resources":',
+                _encode(self.resources),
+                b',"detail":',
+                self.detail,
+                b"}",
+            )
+        )
+
+
+class _Envelope(msgspec.Struct, rename="kebab", kw_only=True, gc=False):
+    id: str
+    detail_type: str
+    source: str
+    account: str
+    time: str
+    region: str
+    resources: tuple[str, ...] = ()
+    detail: msgspec.Raw
+    replay_name: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Envelope).decode
+
+
+def decode_event(envelope: bytes) -> Event:
+    """The event whose `encode` gave `envelope`; a `msgspec.DecodeError` if it is not one."""
+    found = _decode(envelope)
+    return Event(
+        id=found.id,
+        detail_type=found.detail_type,
+        source=found.source,
+        account=found.account,
+        time=found.time,
+        region=found.region,
+        resources=found.resources,
+        detail=bytes(found.detail),
+        replay_name=found.replay_name,
+    )
+
+
+def event_time(instant: datetime) -> str:
+    """`instant` (aware, UTC) as the envelope writes it."""
+    return instant.strftime(TIME_FORMAT)

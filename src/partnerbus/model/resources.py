@@ -1,0 +1,320 @@
+"""What the registry holds: accounts and keys, sources, buses, rules with their targets, connections.
+
+Each resource is one registry value under its `key`, so that a change of one is atomic. Words of the wire
+API (`DetailType`, `TargetArn`) stop at `api/`; `:` separates the parts of a key, since no name holds one.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from partnerbus.model import arns
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    """One thing in the registry."""
+
+    @property
+    def key(self) -> str:
+        """Where the registry keeps it."""
+        raise NotImplementedError
+
+
+# -- who may call ------------------------------------------------------------------------------------------
+
+
+class Account(Resource, frozen=True, kw_only=True, tag="account"):
+    """A customer or, with `partner` (the domain it publishes for), a publishing account of that partner."""
+
+    id: str
+    created_at: datetime
+    partner: str | None = None
+
+    @property
+    def key(self) -> str:
+        return account_key(self.id)
+
+
+class AccessKey(Resource, frozen=True, kw_only=True, tag="access-key"):
+    """A key pair of an account; the secret is sealed."""
+
+    id: str
+    account: str
+    sealed_secret: str
+    created_at: datetime
+
+    @property
+    def key(self) -> str:
+        return access_key_key(self.id)
+
+
+# -- partner sources and buses -----------------------------------------------------------------------------
+
+
+class SourceState(StrEnum):
+    """As the customer sees it; a source that does not exist has no state."""
+
+    PENDING = "PENDING"
+    ACTIVE = "ACTIVE"
+    DELETED = "DELETED"
+
+
+class PartnerSource(Resource, frozen=True, kw_only=True, tag="source"):
+    """A source offered by a partner to one customer account; names are unique in a region."""
+
+    region: str
+    name: str
+    partner: str
+    account: str
+    state: SourceState
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return source_key(self.region, self.name)
+
+    @property
+    def arn(self) -> str:
+        return arns.event_source_arn(self.region, self.name)
+
+
+class LogConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a bus writes to its log."""
+
+    level: str | None = None
+    include_detail: str | None = None
+
+
+class EventBus(Resource, frozen=True, kw_only=True, tag="bus"):
+    """A bus: a name, and a log of its own. A bus made anew under an old name gets a new log."""
+
+    account: str
+    region: str
+    name: str
+    log: str
+    created_at: datetime
+    modified_at: datetime
+    source: str | None = None
+    description: str | None = None
+    kms_key: str | None = None
+    dead_letter_arn: str | None = None
+    log_config: LogConfig | None = None
+    policy: str | None = None
+    managed_by: str | None = None
+    tags: dict[str, str] = {}
+
+    @property
+    def key(self) -> str:
+        return bus_key(self.account, self.region, self.name)
+
+    @property
+    def arn(self) -> str:
+        return arns.bus_arn(self.region, self.account, self.name)
+
+
+# -- rules and targets -------------------------------------------------------------------------------------
+
+
+class RuleState(StrEnum):
+    ENABLED = "ENABLED"
+    DISABLED = "DISABLED"
+    ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a delivery is tried. The defaults are the service's (185 retries, one day)."""
+
+    max_retries: int = 185
+    max_age_seconds: int = 86_400
+
+
+class InputTransformer(msgspec.Struct, frozen=True, kw_only=True):
+    """Paths by variable name, and the template they go into."""
+
+    template: str
+    paths: dict[str, str] = {}
+
+
+class HttpParameters(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a target adds to an HTTP request."""
+
+    path_values: tuple[str, ...] = ()
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a rule delivers.
+
+    `subscription` is drawn when the target is first put and kept while it is replaced under the same id;
+    `since` is the head of the bus's log at that moment, so older events are never owed to it.
+    `parameters` holds, as JSON text of the wire form, what only one kind of target reads (ECS, Batch, …).
+    """
+
+    id: str
+    arn: str
+    subscription: str
+    since: int
+    role_arn: str | None = None
+    input: str | None = None
+    input_path: str | None = None
+    input_transformer: InputTransformer | None = None
+    retry: RetryPolicy = RetryPolicy()
+    retry_given: tuple[int | None, int | None] | None = None
+    dead_letter_arn: str | None = None
+    message_group_id: str | None = None
+    http: HttpParameters | None = None
+    parameters: dict[str, str] = {}
+
+
+class Rule(Resource, frozen=True, kw_only=True, tag="rule"):
+    """A pattern on a bus and the targets that its matches go to, ordered by target id."""
+
+    account: str
+    region: str
+    bus: str
+    name: str
+    state: RuleState
+    created_by: str
+    created_at: datetime
+    pattern: str | None = None
+    schedule: str | None = None
+    description: str | None = None
+    role_arn: str | None = None
+    managed_by: str | None = None
+    tags: dict[str, str] = {}
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return rule_key(self.account, self.region, self.bus, self.name)
+
+    @property
+    def arn(self) -> str:
+        return arns.rule_arn(self.region, self.account, self.bus, self.name)
+
+
+# -- connections and API destinations ----------------------------------------------------------------------
+
+
+class AuthorizationType(StrEnum):
+    BASIC = "BASIC"
+    API_KEY = "API_KEY"
+    OAUTH_CLIENT_CREDENTIALS = "OAUTH_CLIENT_CREDENTIALS"
+
+
+class ParameterPlace(StrEnum):
+    HEADER = "header"
+    QUERY = "query"
+    BODY = "body"
+
+
+class ConnectionParameter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An extra header, query parameter or body member; `value` is sealed if it `is_secret`."""
+
+    place: ParameterPlace
+    name: str
+    value: str
+    is_secret: bool = False
+
+
+class Connection(Resource, frozen=True, kw_only=True, tag="connection"):
+    """How to authorize at an endpoint. `user` is the user name or the API key's header name."""
+
+    account: str
+    region: str
+    name: str
+    uuid: str
+    secret_suffix: str
+    authorization: AuthorizationType
+    user: str
+    sealed_secret: str
+    state: str
+    created_at: datetime
+    modified_at: datetime
+    authorized_at: datetime | None = None
+    description: str | None = None
+    kms_key: str | None = None
+    parameters: tuple[ConnectionParameter, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return connection_key(self.account, self.region, self.name)
+
+    @property
+    def arn(self) -> str:
+        return arns.connection_arn(self.region, self.account, self.name, self.uuid)
+
+    @property
+    def secret_arn(self) -> str:
+        return arns.connection_secret_arn(self.region, self.account, self.name, self.secret_suffix)
+
+
+class ApiDestination(Resource, frozen=True, kw_only=True, tag="api-destination"):
+    """An HTTP endpoint that rules may name as a target."""
+
+    account: str
+    region: str
+    name: str
+    uuid: str
+    connection_arn: str
+    url: str
+    method: str
+    created_at: datetime
+    modified_at: datetime
+    description: str | None = None
+    rate_per_second: int = 300
+
+    @property
+    def key(self) -> str:
+        return api_destination_key(self.account, self.region, self.name)
+
+    @property
+    def arn(self) -> str:
+        return arns.api_destination_arn(self.region, self.account, self.name, self.uuid)
+
+
+AnyResource = Account | AccessKey | PartnerSource | EventBus | Rule | Connection | ApiDestination
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[AnyResource] = msgspec.json.Decoder(AnyResource)
+
+
+def encode_resource(resource: AnyResource) -> bytes:
+    """The registry value of a resource."""
+    return _encoder.encode(resource)
+
+
+def decode_resource(value: bytes) -> AnyResource:
+    """The resource in a registry value."""
+    return _decoder.decode(value)
+
+
+def account_key(account: str) -> str:
+    return f"account:{account}"
+
+
+def access_key_key(access_key: str) -> str:
+    return f"access-key:{access_key}"
+
+
+def source_key(region: str, name: str) -> str:
+    return f"source:{region}:{name}"
+
+
+def bus_key(account: str, region: str, name: str) -> str:
+    return f"bus:{account}:{region}:{name}"
+
+
+def rule_key(account: str, region: str, bus: str, name: str) -> str:
+    return f"rule:{account}:{region}:{bus}:{name}"
+
+
+def connection_key(account: str, region: str, name: str) -> str:
+    return f"connection:{account}:{region}:{name}"
+
+
+def api_destination_key(account: str, region: str, name: str) -> str:
+    return f"api-destination:{account}:{region}:{name}"

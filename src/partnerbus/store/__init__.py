@@ -1,0 +1,1 @@
+"""Where everything durable lives: the protocol (`protocol.py`) and what implements it."""

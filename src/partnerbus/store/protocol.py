@@ -1,0 +1,228 @@
+"""The seam between the engine and what remembers.
+
+A verb is here only because the engine needs it to keep one of the invariants in ARCHITECTURE.md. Each
+docstring is a promise, and `partnerbus.testing.store_contract` holds every implementation to it.
+
+Two strengths of commit:
+
+* **on disk**: when the call returns, the change survives kill -9 and a power cut (`append`, the registry);
+* **ordered**: when the call returns, the change is visible and survives kill -9, but a power cut may forget
+  it, together with everything committed after it and never without (`advance`, `claim`, `settle`, …).
+  Forgetting leads to a repeat, never to a loss.
+
+Failures: `StoreOverloaded` (nothing was written, try again), `StoreUnavailable` (the disk refused, nothing
+was acknowledged), `RevisionConflict` (registry only).
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from partnerbus.model.delivery import (
+    Claim,
+    Delivery,
+    DeliveryState,
+    NewDelivery,
+    NewRecord,
+    Record,
+    Settlement,
+)
+
+START = 0
+"""The position before every record: reading after it reads a log from its horizon."""
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that the router keeps in another log (an archive). Keeping it twice changes nothing."""
+
+    log: str
+    record: Record
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """What `claim` gave, and when the lane has more to give (None: nothing waits there)."""
+
+    claims: Sequence[Claim]
+    next_due_at: datetime | None
+
+
+class LaneDue(msgspec.Struct, frozen=True, kw_only=True):
+    """A lane with something owed, and when the first of it is due."""
+
+    lane: str
+    due_at: datetime
+
+
+class LogInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A log's ends: `horizon` is the oldest position still stored, `head` the newest (START if none was)."""
+
+    log: str
+    horizon: int
+    head: int
+
+
+class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which deliveries to show: all conditions hold; the page comes after `after`, newest position first."""
+
+    states: Sequence[DeliveryState] = ()
+    logs: Sequence[str] | None = None
+    subscriptions: Sequence[str] | None = None
+    ids: Sequence[tuple[str, int]] | None = None
+    after: tuple[int, str] | None = None
+    limit: int = 100
+
+
+class Ledger(msgspec.Struct, frozen=True, kw_only=True):
+    """The conservation ledger of one log. Every number only grows, save `unrouted` and `pending`.
+
+    accepted = unmatched + matched + unrouted (events), and
+    owed = delivered + dead + dropped + cancelled + pending (deliveries).
+    """
+
+    log: str
+    accepted: int = 0
+    unmatched: int = 0
+    matched: int = 0
+    owed: int = 0
+    delivered: int = 0
+    dead: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+    unrouted: int = 0
+    pending: int = 0
+
+
+class Revised(msgspec.Struct, frozen=True, kw_only=True):
+    """A registry value and its revision. Revisions grow over the whole registry."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """A registry change as watchers see it; `value` is None for a deletion."""
+
+    key: str
+    value: bytes | None
+    revision: int
+
+
+class LogStore(Protocol):
+    """Logs of records. Positions are positive, grow within a log and may have gaps."""
+
+    async def append(self, records: Sequence[NewRecord]) -> Sequence[Record]:
+        """Store all of `records` or none, **on disk**, and give them back with their positions, in order.
+
+        A record whose `dedup_id` is already stored is not stored again: the stored one comes back.
+        Raises `StoreOverloaded` while more bytes wait for the disk than the store was given room for.
+        """
+
+    async def read(
+        self, log: str, after: int, *, until: int | None = None, limit: int = 256, wait: bool = False
+    ) -> Sequence[Record]:
+        """Up to `limit` records with `after` < position <= `until`, in order.
+
+        With `wait` it returns only once there is at least one. No record appears later at a position
+        lower than one that was read.
+        """
+
+    async def seek(self, log: str, stored_at: datetime | None = None) -> int:
+        """The position after which reading finds exactly what was stored at or after `stored_at`.
+
+        None means the head: reading after it finds only what is appended from now on.
+        """
+
+    async def trim(self, log: str, before: int, limit: int = 10_000) -> int:
+        """Forget up to `limit` records with position < `before`, and their settled deliveries; give how many.
+
+        It stops short at the first record that a cursor has not passed, or that an owed, claimed or dead
+        delivery still needs.
+        """
+
+    async def logs(self) -> Sequence[LogInfo]:
+        """Every log that holds, or has ever held, a record."""
+
+
+class CursorStore(Protocol):
+    """How far a log has been routed."""
+
+    async def cursor(self, log: str, name: str) -> int:
+        """The position up to which `name` has routed `log`; START if it never has."""
+
+    async def advance(
+        self,
+        log: str,
+        name: str,
+        to: int,
+        *,
+        owed: Sequence[NewDelivery],
+        unmatched: int,
+        kept: Sequence[Kept] = (),
+        lease: timedelta = timedelta(seconds=60),
+    ) -> Sequence[Claim]:
+        """Commit, **ordered** and together: the owed deliveries, the kept records, and the cursor at `to`.
+
+        `unmatched` counts the records since the last cursor that nothing matched. Gives claims for the
+        deliveries that were born claimed, with leases of `lease`. Advancing to where the cursor already
+        is, or behind it, changes nothing and gives nothing.
+        """
+
+
+class DeliveryStore(Protocol):
+    """Deliveries until, and some time after, they are settled."""
+
+    async def lanes(self) -> Sequence[LaneDue]:
+        """Every lane with owed or claimed deliveries. A claimed one is due when its lease ends."""
+
+    async def claim(self, lane: str, limit: int, lease: timedelta) -> Claimed:
+        """Claim up to `limit` deliveries of `lane` that are due, earliest first, one attempt each.
+
+        A delivery whose lease ended is due again. **Ordered.**
+        """
+
+    async def extend(self, claims: Sequence[Claim], lease: timedelta) -> Sequence[bool]:
+        """Let the leases end `lease` from now; False for a claim that is no longer held."""
+
+    async def settle(self, claim: Claim, settlement: Settlement) -> bool:
+        """End a claim as `settlement` says. **Ordered.** False, and no change, if it is no longer held."""
+
+    async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
+        """The one read for people."""
+
+    async def redrive(self, ids: Sequence[tuple[str, int]]) -> int:
+        """Owe dead deliveries anew, due at once, attempts counted from 1 again; give how many were dead."""
+
+    async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:
+        """Let dead deliveries that were settled before that instant be dropped; give how many."""
+
+    async def ledger(self, log: str) -> Ledger:
+        """The balance of one log, consistent in itself."""
+
+
+class RegistryStore(Protocol):
+    """Small values by key, changed by compare-and-set."""
+
+    async def get(self, key: str) -> Revised | None:
+        """The value of `key`."""
+
+    async def put(self, key: str, value: bytes, expected: int) -> int:
+        """Set `key` **on disk** if its revision is `expected` (0: must not exist); give the new revision."""
+
+    async def delete(self, key: str, expected: int) -> int:
+        """Remove `key` **on disk** if its revision is `expected`; give the revision of the removal."""
+
+    async def list(self, prefix: str) -> Sequence[Revised]:
+        """Every value whose key starts with `prefix`, by key."""
+
+    def watch(self) -> AsyncIterator[Change]:
+        """Every change from now on ("now" is this call, not the first step), in order, once."""
+
+
+class Store(LogStore, CursorStore, DeliveryStore, RegistryStore, Protocol):
+    """The whole seam."""
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go. Verbs called afterwards raise `StoreUnavailable`."""
