@@ -88,7 +88,7 @@ class Catalog:
         return entry.revision if entry is not None else 0
 
     def list(self, kind: type[R], prefix: str, after: str | None = None) -> Iterator[R]:
-        """The resources of `kind` whose key starts with `prefix`, by key; those after key `after` if given."""
+        """Resources of `kind` whose key starts with `prefix`, by key; those after key `after` if given."""
         first = bisect_left(self._keys, prefix)
         last = bisect_left(self._keys, prefix + LAST_CHARACTER)
         if after is not None:
