@@ -133,7 +133,7 @@ async def ingest(url: str, rounds: int, seconds: float) -> None:
                 ours.append(await closed_loop(url, requests, connections=PUBLISHERS, seconds=seconds))
             rate, base = statistics.median(ours), statistics.median(theirs)
             print(
-                f"ingest {entries:2} entries a request: {rate:7.0f} requests/s, {rate * entries:7.0f} events/s; "
+                f"ingest, {entries} a request: {rate:.0f} requests/s, {rate * entries:.0f} events/s; "
                 f"empty uvicorn {base:7.0f} requests/s; ratio {rate / base:.3f}"
             )
 
@@ -157,7 +157,7 @@ async def deliver(url: str, sink: Sink, rounds: int, events: int = 4_000) -> Non
     rate, base = statistics.median(ours), statistics.median(theirs)
     print(
         f"deliver {events} events of 20 a request: {rate:.0f} accepted and delivered/s "
-        f"(accepted after {accepted:.2f} s in the last round); bare client {base:.0f}/s; ratio {rate / base:.3f}"
+        f"(accepted in {accepted:.2f} s in the last round); bare client {base:.0f}/s; ratio {rate / base:.3f}"
     )
 
 
