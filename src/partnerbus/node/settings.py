@@ -1,0 +1,259 @@
+"""Every setting of a node, in one table.
+
+The fields of `Settings` are the table: name, type and bounds, default, help. The command line
+(`--keep-events-seconds`), the environment (`PARTNERBUS_KEEP_EVENTS_SECONDS`), the settings file (TOML,
+`keep-events-seconds`) and docs/settings.md are all made from it, so none of them can know a setting that
+the others do not. The command line wins over the environment, the environment over the file, the file
+over the default. None of the settings is a secret.
+"""
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from partnerbus.kernel.errors import ConfigurationError
+
+PREFIX = "PARTNERBUS_"
+
+OTHER_VARIABLES = frozenset({"PARTNERBUS_CONFIG", "PARTNERBUS_FAILPOINTS", "PARTNERBUS_SECRET_ACCESS_KEY"})
+"""Variables of ours that are not settings: the settings file, the fault tests', `account create`'s."""
+
+SERVICE_LINK = re.compile(r"PARTNERBUS_(SERVICE_(HOST|PORT)|PORT_\d+_)")
+"""What Kubernetes adds to the environment of every pod beside a service that is named partnerbus."""
+
+
+class AuthMode(StrEnum):
+    """How callers of the API are told apart."""
+
+    SIGV4 = "sigv4"
+    NONE = "none"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def _text(help_text: str, **bounds: Any) -> Meta:
+    return Meta(description=help_text, **bounds)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one node."""
+
+    host: Annotated[str, _text("The address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, _text("The port to listen on; 0 takes a free one.", ge=0, le=65_535)] = 4010
+    data: Annotated[Path, _text("The folder that holds everything. One process owns it at a time.")] = Path(
+        "partnerbus-data"
+    )
+    region: Annotated[
+        str,
+        _text(
+            "The region of callers that do not name one (only without authentication).",
+            pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$",
+            examples=["us-east-1"],
+        ),
+    ] = "us-east-1"
+    auth: Annotated[
+        AuthMode, _text("sigv4 verifies every caller's signature; none takes anybody's word.")
+    ] = AuthMode.SIGV4
+    default_account: Annotated[
+        str,
+        _text(
+            "The account of callers that do not name one (only without authentication).",
+            pattern=r"^\d{12}$",
+            examples=["111122223333"],
+        ),
+    ] = "000000000000"
+    allow_remote_without_auth: Annotated[
+        bool, _text("Let `auth none` listen on an address that other machines can reach.")
+    ] = False
+    allow_private_targets: Annotated[
+        bool, _text("Let HTTP targets be plain http and lie in loopback, private and link-local networks.")
+    ] = False
+    aws_endpoint_url: Annotated[
+        str,
+        _text(
+            "Where AWS targets are called, for an emulator; empty is AWS itself.",
+            pattern=r"^(https?://[^\s/]+\S*)?$",
+            examples=["http://127.0.0.1:5000"],
+        ),
+    ] = ""
+    max_entries_bytes: Annotated[
+        int, _text("How large the entries of one call may be together.", ge=1_024, le=16_777_216)
+    ] = 1_048_576
+    skew_seconds: Annotated[
+        int, _text("How far a signature's time may be from ours, either way.", ge=1, le=86_400)
+    ] = 300
+    keep_events_seconds: Annotated[
+        int, _text("How long events are kept after they were stored, if nothing needs them.", ge=0)
+    ] = 3_600
+    pending_source_days: Annotated[
+        int, _text("How long a partner source may stay PENDING before it is deleted.", ge=1, le=3_650)
+    ] = 14
+    drain_seconds: Annotated[
+        int, _text("How long a stopping server waits for the attempts that are under way.", ge=0, le=3_600)
+    ] = 10
+    log_level: Annotated[LogLevel, _text("The least important log lines that are written.")] = LogLevel.INFO
+    test_clock: Annotated[
+        bool, _text("Let `partnerbus clock advance` move this node's time forwards. For tests only.")
+    ] = False
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table. `takes` says in words what a value must be."""
+
+    name: str
+    kind: type
+    annotation: object
+    default: object
+    help: str
+    takes: str
+
+    @property
+    def option(self) -> str:
+        """As the command line and the settings file write it."""
+        return self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    def read(self, value: object, where: str) -> object:
+        """`value`, as found at `where`, as this setting's type; a `ConfigurationError` if it cannot be."""
+        try:
+            return msgspec.convert(value, self.annotation, strict=not isinstance(value, str), dec_hook=_path)
+        except msgspec.ValidationError:
+            raise ConfigurationError(f"{where} is {value!r}, but it must be {self.takes}") from None
+
+
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str) and value:
+        return Path(value)
+    raise msgspec.ValidationError("not a path")
+
+
+@cache
+def table() -> Mapping[str, Setting]:
+    """Every setting by its field name, in the order of `Settings`."""
+    hints = get_type_hints(Settings, include_extras=True)
+    fields = msgspec.structs.fields(Settings)
+    return {field.name: _setting(field.name, hints[field.name], field.default) for field in fields}
+
+
+def _setting(name: str, annotation: object, default: object) -> Setting:
+    kind, meta = get_args(annotation)
+    return Setting(
+        name=name,
+        kind=kind,
+        annotation=annotation,
+        default=default,
+        help=meta.description,
+        takes=_in_words(kind, meta),
+    )
+
+
+def _in_words(kind: type, meta: Meta) -> str:
+    if issubclass(kind, StrEnum):
+        return "one of " + ", ".join(kind)
+    if kind is bool:
+        return "true or false"
+    if kind is int:
+        return f"a whole number from {meta.ge}" + (f" to {meta.le}" if meta.le is not None else "")
+    if kind is Path:
+        return "the path of a folder"
+    return f"text like {meta.examples[0]}" if meta.examples else "text"
+
+
+def load_settings(
+    command_line: Mapping[str, object],
+    environment: Mapping[str, str] = os.environ,
+    config: Path | None = None,
+) -> Settings:
+    """The settings from all their places; a `ConfigurationError` says what is wrong with which.
+
+    `command_line` holds, by field name, what was given there.
+    """
+    values = {
+        **(_from_file(config) if config is not None else {}),
+        **_from_environment(environment),
+        **{
+            name: table()[name].read(value, f"--{table()[name].option}")
+            for name, value in command_line.items()
+        },
+    }
+    settings = msgspec.structs.replace(Settings(), **values)
+    check(settings)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Refuse what is dangerous together."""
+    if (
+        settings.auth is AuthMode.NONE
+        and not is_loopback(settings.host)
+        and not settings.allow_remote_without_auth
+    ):
+        raise ConfigurationError(
+            f"auth none on {settings.host} would let anybody on the network publish and read; "
+            "listen on 127.0.0.1, use auth sigv4, or say --allow-remote-without-auth"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    known = {setting.variable: setting for setting in table().values()}
+    values: dict[str, object] = {}
+    for variable in sorted(environment):
+        if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES or SERVICE_LINK.match(variable):
+            continue
+        if variable not in known:
+            raise ConfigurationError(
+                f"the environment variable {variable} is no setting{_hint(variable, known)}"
+            )
+        values[known[variable].name] = known[variable].read(environment[variable], variable)
+    return values
+
+
+def _from_file(path: Path) -> dict[str, object]:
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"the settings file {path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"the settings file {path} is not TOML: {error}") from None
+    return dict(_read_file_values(found, path))
+
+
+def _read_file_values(found: Mapping[str, object], path: Path) -> Iterator[tuple[str, object]]:
+    known = {setting.option: setting for setting in table().values()}
+    for option, value in found.items():
+        if option not in known:
+            raise ConfigurationError(f"{option!r} in {path} is no setting{_hint(option, known)}")
+        yield known[option].name, known[option].read(value, f"{option} in {path}")
+
+
+def _hint(word: str, known: Mapping[str, Setting]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
