@@ -150,7 +150,9 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `subscription` is drawn when the target is first put and kept while it is replaced under the same id;
     `since` is the head of the bus's log at that moment, so older events are never owed to it.
-    `parameters` holds, as JSON text of the wire form, what only one kind of target reads (ECS, Batch, …).
+    `parameters` holds, as JSON text of the wire form and by its name there, each structure of the target that
+    is given back exactly as it came: those that only one kind of target reads (ECS, Batch, …), and the wire
+    form of `retry`, `dead_letter_arn`, `message_group_id` and `http`.
     """
 
     id: str
@@ -162,7 +164,6 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_path: str | None = None
     input_transformer: InputTransformer | None = None
     retry: RetryPolicy = RetryPolicy()
-    retry_given: tuple[int | None, int | None] | None = None
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
     http: HttpParameters | None = None
