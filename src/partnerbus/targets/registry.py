@@ -1,10 +1,74 @@
 """Which invoker serves which target ARN."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from partnerbus.model.arns import Arn
+from partnerbus.model.resources import Target
+from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.dead_letter import DeadLetterQueue, dead_letter_refusal
 from partnerbus.targets.invoker import Invoker
+
+NO_SUCH_KIND = (
+    "This node has no targets of that kind: it delivers to API destinations, SQS queues and event buses."
+)
+
+
+class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator decides about targets.
+
+    `allow_private`: whether targets may be in this node's private network. `aws_endpoint_url`: where AWS
+    services are called instead of at AWS (an emulator); exempt from the address check.
+    """
+
+    allow_private: bool = False
+    aws_endpoint_url: str | None = None
 
 
 class Targets:
-    """The invokers of a node."""
+    """The invokers of a node, by kind of ARN: the service and, for `events`, the kind of resource."""
+
+    def __init__(
+        self,
+        invokers: Mapping[str, Invoker],
+        dead_letter_queue: DeadLetterQueue,
+        guard: AddressGuard,
+        close: Sequence[Callable[[], Awaitable[None]]] = (),
+    ) -> None:
+        self._invokers = invokers
+        self._guard = guard
+        self._close = close
+        self.dead_letter_queue = dead_letter_queue
 
     def invoker(self, arn: str) -> Invoker | None:
         """The invoker for a target's ARN; None if this node has none of that kind."""
+        parsed = Arn.parse(arn)
+        if parsed is None:
+            return None
+        kind = parsed.service
+        if kind == "events":
+            kind = f"events:{parsed.resource.partition('/')[0]}"
+        return self._invokers.get(kind)
+
+    def refusal(self, target: Target) -> str | None:
+        """Why a target cannot work on this node, as a sentence for whoever puts it; None if it can."""
+        if target.dead_letter_arn is not None:
+            refusal = dead_letter_refusal(target.dead_letter_arn)
+            if refusal is not None:
+                return refusal
+        invoker = self.invoker(target.arn)
+        if invoker is not None:
+            return invoker.refusal(target)
+        if Arn.parse(target.arn) is None:
+            return "The target's ARN is not valid."
+        return NO_SUCH_KIND
+
+    def url_refusal(self, url: str) -> str | None:
+        """Why an API destination must not have this URL, as a sentence; None if it may."""
+        return self._guard.url_refusal(url)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for close in self._close:
+            await close()

@@ -1,0 +1,84 @@
+"""Dead-letter queues: what a target's queue is told of an event that could not be delivered."""
+
+from typing import Protocol
+
+import msgspec
+
+from partnerbus.model.arns import Arn
+from partnerbus.model.event import Event
+from partnerbus.model.reply import ErrorCode, Reply
+
+MESSAGE_CHARACTERS = 1_000
+"""How much of an error's text goes into an attribute (assumed)."""
+
+
+class DeadLetterNote(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that could not be delivered, and why.
+
+    `exhausted` names the member of the retry policy that ran out; `retry_attempts` counts attempts after
+    the first.
+    """
+
+    event: Event
+    rule_arn: str
+    target_arn: str
+    error: ErrorCode
+    message: str = ""
+    exhausted: str | None = None
+    retry_attempts: int = 0
+
+    def attributes(self) -> dict[str, str]:
+        """The message attributes, all String (documented).
+
+        EXHAUSTED_RETRY_CONDITION is left out when no retry took place (assumed).
+        """
+        exhausted = self.exhausted if self.retry_attempts else None
+        named = {
+            "RULE_ARN": self.rule_arn,
+            "TARGET_ARN": self.target_arn,
+            "ERROR_CODE": str(self.error),
+            "ERROR_MESSAGE": _attribute_text(self.message) or str(self.error),
+            "RETRY_ATTEMPTS": str(self.retry_attempts),
+        }
+        return named if exhausted is None else {**named, "EXHAUSTED_RETRY_CONDITION": exhausted}
+
+
+class QueueSender(Protocol):
+    """Sends to an SQS queue."""
+
+    async def send(
+        self,
+        queue_arn: str,
+        body: str,
+        *,
+        group_id: str | None = None,
+        attributes: dict[str, str] | None = None,
+    ) -> Reply:
+        """Send `body` with String attributes."""
+
+
+class DeadLetterQueue:
+    """Sends notes to the dead-letter queues that targets name."""
+
+    def __init__(self, queues: QueueSender) -> None:
+        self._queues = queues
+
+    async def send(self, queue_arn: str, note: DeadLetterNote) -> Reply:
+        """Send the event as it was matched, untransformed (assumed), with the note as attributes."""
+        return await self._queues.send(queue_arn, note.event.encode().decode(), attributes=note.attributes())
+
+
+def dead_letter_refusal(queue_arn: str) -> str | None:
+    """Why a dead-letter queue cannot be used: it is a standard SQS queue (documented), None if it is one."""
+    arn = Arn.parse(queue_arn)
+    if arn is None or arn.service != "sqs":
+        return "The dead-letter queue is not the ARN of an SQS queue."
+    if arn.resource.endswith(".fifo"):
+        return "The dead-letter queue is a FIFO queue; only standard queues can be used."
+    return None
+
+
+def _attribute_text(text: str) -> str:
+    """`text` without what SQS refuses in an attribute: control characters and half surrogate pairs."""
+    kept = text[:MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
+    return "".join(char if char >= " " and char not in "\ufffe\uffff" else " " for char in kept)
