@@ -1,0 +1,274 @@
+"""Sending an HTTP request to somebody else's server.
+
+`Outbound` is the seam: a request goes in, a response or a failure comes out, both values. What every
+implementation keeps:
+
+* the whole call, from the name's resolution to the last byte read, ends within the request's timeout;
+* no more than `body_limit` bytes of an answer are read, the rest is never fetched;
+* redirects are not followed, answers are not decompressed, proxies and cookies are not used;
+* one `send` sends at most one request (an attempt is an attempt);
+* the address that is connected to was allowed by the guard, whatever the name resolved to before;
+* certificates are verified.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Protocol
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from partnerbus.kernel.clock import Clock
+from partnerbus.targets.addresses import AddressGuard
+
+CALL_TIMEOUT = timedelta(seconds=5)
+"""How long a target may take for a whole call (documented)."""
+
+BODY_LIMIT_BYTES = 65_536
+"""How much of an answer is read. A longer one is cut and its connection closed."""
+
+CONNECTIONS = 2_048
+CONNECTIONS_PER_HOST = 256
+"""Bounds of the pool. The dispatcher's bounds per target are lower, so no target waits for another's."""
+
+IDLE_SECONDS = 15.0
+"""How long an unused connection is kept; short, so that few are closed by the other side first."""
+
+NAME_SECONDS = 10
+"""How long a resolved name is remembered."""
+
+RESOLVER_THREADS = 16
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+"""The addresses of a host name, `socket.gaierror` if there are none."""
+
+_NO_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class OutboundRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request, its URL percent-encoded. `Host` and `Content-Length` are added."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    timeout: timedelta = CALL_TIMEOUT
+    body_limit: int = BODY_LIMIT_BYTES
+
+
+class OutboundResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer; header names are in lower case, `body` has at most the request's `body_limit` bytes."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Failure(StrEnum):
+    """Why there is no answer."""
+
+    TIMEOUT = "timeout"
+    CONNECTION = "connection"
+    """No connection, or one that broke before the answer was complete."""
+    TLS = "tls"
+    NAME_UNKNOWN = "name unknown"
+    NAME_LOOKUP = "name lookup"
+    """The resolver did not work just now."""
+    ADDRESS_REFUSED = "address refused"
+    INVALID = "invalid"
+    """The request cannot be written as HTTP."""
+
+
+class OutboundFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """No answer; `message` is a sentence that holds nothing of the request but its host."""
+
+    failure: Failure
+    message: str
+
+
+class Outbound(Protocol):
+    """Sends requests."""
+
+    async def send(self, request: OutboundRequest) -> OutboundResponse | OutboundFailure:
+        """Send one request and read its answer, as the module's docstring promises."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class AddressRefused(OSError):
+    """The address is not one that targets may have."""
+
+
+class AiohttpOutbound:
+    """`Outbound` by aiohttp. Without a guard every address is allowed (what the operator configured)."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        guard: AddressGuard | None,
+        resolve: Resolve | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._clock = clock
+        self._guard = guard
+        self._names = _Names(guard, resolve)
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(self, request: OutboundRequest) -> OutboundResponse | OutboundFailure:
+        host = ""
+        try:
+            url = URL(request.url, encoded=True)
+            host = url.host or ""
+            async with self._clock.timeout(request.timeout):
+                return await self._exchange(url, request)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return _failure(error, host)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+        await self._names.close()
+
+    async def _exchange(self, url: URL, request: OutboundRequest) -> OutboundResponse:
+        session = self._open_session()
+        async with session.request(
+            request.method,
+            url,
+            data=request.body or None,
+            headers=request.headers,
+            allow_redirects=False,
+        ) as response:
+            body = await _read_at_most(response, request.body_limit)
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            return OutboundResponse(status=response.status, headers=headers, body=body)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        """The session, made at its first use because it needs the running loop."""
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=CONNECTIONS,
+                limit_per_host=CONNECTIONS_PER_HOST,
+                keepalive_timeout=IDLE_SECONDS,
+                ttl_dns_cache=NAME_SECONDS,
+                resolver=self._names,
+                socket_factory=self._open_socket,
+                ssl=self._tls or ssl.create_default_context(),
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+                auto_decompress=False,
+                skip_auto_headers=_NO_AUTOMATIC_HEADERS,
+            )
+            # aiohttp repeats a PUT or GET whose connection broke; here one send is one request.
+            self._session._retry_connection = False
+        return self._session
+
+    def _open_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """The last check: made on the very address that the socket is about to connect to."""
+        family, kind, protocol, _, address = info
+        if self._guard is not None and not self._guard.allows(ip_address(str(address[0]).partition("%")[0])):
+            raise AddressRefused
+        return socket.socket(family, kind, protocol)
+
+
+class _Names(AbstractResolver):
+    """Resolves names on threads of its own and leaves out addresses that the guard refuses."""
+
+    def __init__(self, guard: AddressGuard | None, resolve: Resolve | None) -> None:
+        self._guard = guard
+        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
+        self._resolve = resolve or self._ask_system
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - of both families, always
+    ) -> list[ResolveResult]:
+        found = [ip_address(text.partition("%")[0]) for text in await self._resolve(host)]
+        allowed = [address for address in found if self._guard is None or self._guard.allows(address)]
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        if not allowed:
+            raise AddressRefused
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in allowed
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask_system(self, host: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        infos = await loop.run_in_executor(self._threads, _look_up, host)
+        return list(dict.fromkeys(infos))
+
+
+def _look_up(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+async def _read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    left = limit
+    async for chunk in response.content.iter_any():
+        chunks.append(chunk[:left])
+        left -= len(chunk)
+        if left < 0:
+            response.close()  # the rest is never fetched, so the connection cannot be used again
+            break
+    return b"".join(chunks)
+
+
+_SENTENCES = {
+    Failure.TIMEOUT: "{} did not answer in time.",
+    Failure.CONNECTION: "The connection to {} failed or was broken before the answer was complete.",
+    Failure.TLS: "No secure connection to {}: its certificate or protocol was not accepted.",
+    Failure.NAME_UNKNOWN: "The name {} has no address.",
+    Failure.NAME_LOOKUP: "The name {} could not be resolved just now.",
+    Failure.ADDRESS_REFUSED: "The address of {} is not allowed as a target.",
+    Failure.INVALID: "The request to {} cannot be written as HTTP.",
+}
+
+
+def _failure(error: Exception, host: str) -> OutboundFailure:
+    kind = _classify(error)
+    return OutboundFailure(failure=kind, message=_SENTENCES[kind].format(host or "the target"))
+
+
+def _classify(error: BaseException) -> Failure:
+    """What an exception of aiohttp or of the socket means; the most telling cause counts."""
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Failure.TLS
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if isinstance(cause, TimeoutError):
+        return Failure.TIMEOUT
+    if isinstance(cause, AddressRefused):
+        return Failure.ADDRESS_REFUSED
+    if isinstance(cause, socket.gaierror):
+        return Failure.NAME_LOOKUP if cause.errno == socket.EAI_AGAIN else Failure.NAME_UNKNOWN
+    if isinstance(error, ValueError):
+        return Failure.INVALID
+    return Failure.CONNECTION
