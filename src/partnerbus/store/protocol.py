@@ -33,6 +33,9 @@ from partnerbus.model.delivery import (
 START = 0
 """The position before every record: reading after it reads a log from its horizon."""
 
+LIVE = "live"
+"""The cursor that routes a log. It alone moves the ledger's events; every cursor's deliveries count."""
+
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """A record that the router keeps in another log (an archive). Keeping it twice changes nothing."""
@@ -56,7 +59,10 @@ class LaneDue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A log's ends: `horizon` is the oldest position still stored, `head` the newest (START if none was)."""
+    """A log's ends: `head` is the newest position ever given, `horizon` the oldest one still stored.
+
+    A log of which nothing is stored any more has its horizon behind its head.
+    """
 
     log: str
     horizon: int
@@ -75,7 +81,7 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
-    """The conservation ledger of one log. Every number only grows, save `unrouted` and `pending`.
+    """The conservation ledger of one log. Every number only grows, save `unrouted`, `pending` and `dead`.
 
     accepted = unmatched + matched + unrouted (events), and
     owed = delivered + dead + dropped + cancelled + pending (deliveries).
@@ -125,8 +131,8 @@ class LogStore(Protocol):
     ) -> Sequence[Record]:
         """Up to `limit` records with `after` < position <= `until`, in order.
 
-        With `wait` it returns only once there is at least one. No record appears later at a position
-        lower than one that was read.
+        With `wait` it returns only once there is at least one, or `until` is passed and none can come. No
+        record appears later at a position lower than one that was read.
         """
 
     async def seek(self, log: str, stored_at: datetime | None = None) -> int:
@@ -139,7 +145,9 @@ class LogStore(Protocol):
         """Forget up to `limit` records with position < `before`, and their settled deliveries; give how many.
 
         It stops short at the first record that a cursor has not passed, or that an owed, claimed or dead
-        delivery still needs.
+        delivery still needs. A log that was appended to and never routed has its live cursor at START, so
+        nothing of it is trimmed: whoever gives a log up advances `LIVE` to its head first. A log that
+        holds only kept records needs no live cursor.
         """
 
     async def logs(self) -> Sequence[LogInfo]:
@@ -180,14 +188,19 @@ class DeliveryStore(Protocol):
     async def claim(self, lane: str, limit: int, lease: timedelta) -> Claimed:
         """Claim up to `limit` deliveries of `lane` that are due, earliest first, one attempt each.
 
-        A delivery whose lease ended is due again. **Ordered.**
+        A delivery whose lease ended is due again. `next_due_at` leaves out what this call claimed.
+        **Ordered.**
         """
 
     async def extend(self, claims: Sequence[Claim], lease: timedelta) -> Sequence[bool]:
         """Let the leases end `lease` from now; False for a claim that is no longer held."""
 
     async def settle(self, claim: Claim, settlement: Settlement) -> bool:
-        """End a claim as `settlement` says. **Ordered.** False, and no change, if it is no longer held."""
+        """End a claim as `settlement` says. **Ordered.** False, and no change, if it is no longer held.
+
+        A claim is held until its delivery is claimed anew or the store is opened anew, even if its lease
+        has ended: a late answer that nobody overtook is better than a repeat.
+        """
 
     async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
         """The one read for people."""
