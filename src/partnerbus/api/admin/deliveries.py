@@ -1,0 +1,239 @@
+"""Deliveries for people to read, and dead letters to redrive. A dead letter is a delivery that is `dead`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+from partnerbus.api.admin.logs import BusFilter, BusRef, buses_by_log
+from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, parse_delivery_id
+from partnerbus.model.resources import Rule, Target
+from partnerbus.store.protocol import DeliveryQuery
+
+REDRIVE_PAGE = 500
+"""How many dead letters one step of a large redrive takes from the store."""
+
+
+class DeliveryFilter(BusFilter, frozen=True, kw_only=True):
+    """Which deliveries: what is not given counts as every. `target` is a target's id or ARN."""
+
+    rule: str | None = None
+    target: str | None = None
+
+
+class DeliveryPage(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of a list, the newest event first, after the delivery with the id `after`."""
+
+    state: str | None = None
+    after: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery. What names the bus, rule or target is None once these are gone."""
+
+    id: str
+    state: DeliveryState
+    account: str | None
+    region: str | None
+    bus: str | None
+    rule: str | None
+    target: str | None
+    target_arn: str
+    event_id: str | None
+    source: str | None
+    detail_type: str | None
+    attempts_made: int
+    redriven: int
+    owed_at: datetime
+    due_at: datetime | None
+    settled_at: datetime | None
+    error: str | None
+    message: str
+    exhausted: str | None
+    sent_to: str | None
+
+
+class DeliveryDetails(DeliveryView, frozen=True, kw_only=True):
+    """One delivery with its attempts, and the event as its targets receive it."""
+
+    attempts: list[Attempt]
+    event: msgspec.Raw | None
+
+
+class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
+    """`next` is the `after` of the next page, None on the last."""
+
+    deliveries: list[DeliveryView]
+    next: str | None
+
+
+class Redrive(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters to send again: those named, or every one that the filter picks."""
+
+    ids: list[str] | None = None
+    every: bool = False
+
+
+class Redriven(msgspec.Struct, frozen=True, kw_only=True):
+    redriven: int
+
+
+async def list_deliveries(services: AdminServices, request: Request) -> DeliveryList:
+    return await _page(services, request.query_as(DeliveryPage), tuple(DeliveryState))
+
+
+async def list_dead_letters(services: AdminServices, request: Request) -> DeliveryList:
+    return await _page(services, request.query_as(DeliveryPage), (DeliveryState.DEAD,))
+
+
+async def show_delivery(services: AdminServices, request: Request) -> DeliveryDetails:
+    wanted = _parse_id(request.path["id"])
+    found = await services.store.deliveries(DeliveryQuery(ids=(wanted,), limit=1))
+    if not found:
+        raise AdminRefused(f"there is no delivery {request.path['id']}", 404)
+    return _Reader(services, [found[0].log]).details(found[0])
+
+
+async def redrive(services: AdminServices, request: Request) -> Redriven:
+    wanted = request.body_as(Redrive)
+    if (wanted.ids is None) == (not wanted.every):
+        raise AdminRefused("say which dead letters: either ids, or every")
+    if wanted.ids is not None:
+        return Redriven(redriven=await services.redrive([_parse_id(text) for text in wanted.ids]))
+    return Redriven(redriven=await _redrive_every(services, wanted))
+
+
+async def _redrive_every(services: AdminServices, wanted: DeliveryFilter) -> int:
+    count = 0
+    query = await _query(services, wanted, (DeliveryState.DEAD,), REDRIVE_PAGE)
+    while query is not None:
+        found = await services.store.deliveries(query)
+        count += await services.redrive([(each.subscription, each.position) for each in found])
+        query = _following(query, found)
+    return count
+
+
+async def _page(
+    services: AdminServices, wanted: DeliveryPage, default: Sequence[DeliveryState]
+) -> DeliveryList:
+    query = await _query(services, wanted, _states(wanted.state) or default, wanted.limit)
+    if query is None:
+        return DeliveryList(deliveries=[], next=None)
+    if wanted.after is not None:
+        subscription, position = _parse_id(wanted.after)
+        query = msgspec.structs.replace(query, after=(position, subscription))
+    found = await services.store.deliveries(query)
+    reader = _Reader(services, [each.log for each in found])
+    is_last = _following(query, found) is None
+    return DeliveryList(
+        deliveries=[reader.view(each) for each in found], next=None if is_last else found[-1].id
+    )
+
+
+async def _query(
+    services: AdminServices, wanted: DeliveryFilter, states: Sequence[DeliveryState], limit: int
+) -> DeliveryQuery | None:
+    """The store's query for a filter; None if nothing can match it."""
+    query = DeliveryQuery(states=states, limit=limit)
+    if not wanted.is_empty:
+        logs = [info.log for info in await services.store.logs()]
+        picked = [log for log, bus in buses_by_log(services, logs).items() if wanted.picks(bus)]
+        if not picked:
+            return None
+        query = msgspec.structs.replace(query, logs=picked)
+    if wanted.rule is not None or wanted.target is not None:
+        subscriptions = [target.subscription for target in _targets(services, wanted)]
+        if not subscriptions:
+            return None
+        query = msgspec.structs.replace(query, subscriptions=subscriptions)
+    return query
+
+
+def _targets(services: AdminServices, wanted: DeliveryFilter) -> list[Target]:
+    return [
+        target
+        for rule in services.catalog.list(Rule, "rule:")
+        for target in rule.targets
+        if wanted.rule in (None, rule.name) and wanted.target in (None, target.id, target.arn)
+        if wanted.picks(BusRef(account=rule.account, region=rule.region, name=rule.bus))
+    ]
+
+
+def _following(query: DeliveryQuery, found: Sequence[Delivery]) -> DeliveryQuery | None:
+    if len(found) < query.limit:
+        return None
+    return msgspec.structs.replace(query, after=(found[-1].position, found[-1].subscription))
+
+
+def _states(text: str | None) -> tuple[DeliveryState, ...]:
+    try:
+        return tuple(DeliveryState(word) for word in (text or "").split(",") if word)
+    except ValueError:
+        raise AdminRefused(f"a state is one of {', '.join(DeliveryState)}") from None
+
+
+def _parse_id(text: str) -> tuple[str, int]:
+    found = parse_delivery_id(text)
+    if found is None:
+        raise AdminRefused(f"{text!r} is no delivery id")
+    return found
+
+
+class _Reader:
+    """Puts names to what a delivery refers to."""
+
+    def __init__(self, services: AdminServices, logs: list[str]) -> None:
+        self._buses = buses_by_log(services, logs)
+        self._rules = {
+            target.subscription: (rule.name, target.id)
+            for rule in services.catalog.list(Rule, "rule:")
+            for target in rule.targets
+        }
+
+    def view(self, delivery: Delivery) -> DeliveryView:
+        bus = self._buses.get(delivery.log)
+        rule, target = self._rules.get(delivery.subscription, (None, None))
+        event = delivery.record.event if delivery.record is not None else None
+        last = delivery.last
+        return DeliveryView(
+            id=delivery.id,
+            state=delivery.state,
+            account=bus.account if bus is not None else None,
+            region=bus.region if bus is not None else None,
+            bus=bus.name if bus is not None else None,
+            rule=rule,
+            target=target,
+            target_arn=delivery.lane,
+            event_id=event.id if event is not None else None,
+            source=event.source if event is not None else None,
+            detail_type=event.detail_type if event is not None else None,
+            attempts_made=delivery.attempts_made,
+            redriven=delivery.redriven,
+            owed_at=delivery.owed_at,
+            due_at=delivery.due_at,
+            settled_at=delivery.settled_at,
+            error=last.error if last is not None else None,
+            message=last.message if last is not None else "",
+            exhausted=last.exhausted if last is not None else None,
+            sent_to=last.sent_to if last is not None else None,
+        )
+
+    def details(self, delivery: Delivery) -> DeliveryDetails:
+        record = delivery.record
+        return DeliveryDetails(
+            **msgspec.structs.asdict(self.view(delivery)),
+            attempts=list(delivery.attempts),
+            event=msgspec.Raw(record.event.encode()) if record is not None else None,
+        )
+
+
+ROUTES = (
+    Route("GET", "/deliveries", list_deliveries),
+    Route("GET", "/deliveries/{id}", show_delivery),
+    Route("GET", "/dead-letters", list_dead_letters),
+    Route("GET", "/dead-letters/{id}", show_delivery),
+    Route("POST", "/dead-letters/redrive", redrive),
+)

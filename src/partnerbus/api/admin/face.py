@@ -1,0 +1,66 @@
+"""The admin face: finds the route, runs it, answers in JSON.
+
+An answer that is not 2xx is `{"error": "a sentence"}`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from partnerbus.api.admin import AdminAnswer, accounts, clock, deliveries, logs, status
+from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
+from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreError
+
+ROUTES: Sequence[Route] = (
+    *accounts.ROUTES,
+    *clock.ROUTES,
+    *deliveries.ROUTES,
+    *logs.ROUTES,
+    *status.ROUTES,
+)
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    error: str
+
+
+class AdminFace:
+    """The admin face of a running node, or of a folder that a command has opened."""
+
+    def __init__(self, services: AdminServices, routes: Sequence[Route] = ROUTES) -> None:
+        self._services = services
+        self._routes = routes
+
+    async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:
+        """Answer a request; whoever calls has checked the operator's token."""
+        try:
+            route, named = self._find(method, path)
+            view = await route.handler(self._services, Request(named, query, body))
+        except PartnerbusError as error:
+            return AdminAnswer(_status(error), msgspec.json.encode(ErrorBody(str(error))))
+        return AdminAnswer(200, msgspec.json.encode(view))
+
+    def _find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+        found = [(route, named) for route in self._routes if (named := route.match(path)) is not None]
+        for route, named in found:
+            if route.method == method:
+                return route, named
+        if found:
+            raise AdminRefused(f"{path} does not take {method}", 405)
+        raise AdminRefused(f"there is no {path}", 404)
+
+
+def _status(error: PartnerbusError) -> int:
+    match error:
+        case AdminRefused():
+            return error.status
+        case AccountNotFound():
+            return 404
+        case AccountExists() | RevisionConflict():
+            return 409
+        case AccountRefused():
+            return 400
+        case StoreError():
+            return 503
+    return 500

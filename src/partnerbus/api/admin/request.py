@@ -1,0 +1,96 @@
+"""What a route of the admin face gets and gives."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from partnerbus.engine.accounts import Accounts
+from partnerbus.engine.catalog import Catalog
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.errors import PartnerbusError
+from partnerbus.store.protocol import Store
+
+
+class AdminRefused(PartnerbusError):
+    """The request cannot be answered; `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """The server, if one runs: where it listens and since when."""
+
+    url: str
+    pid: int
+    started_at: datetime
+    auth: str
+    region: str
+
+
+class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
+    """What the routes work with.
+
+    `running` and `shift` are None when a command has opened the folder itself; `shift` also without a test
+    clock. `redrive` is the engine's, which wakes the lanes, or the store's own.
+    """
+
+    accounts: Accounts
+    catalog: Catalog
+    store: Store
+    clock: Clock
+    redrive: Callable[[list[tuple[str, int]]], Awaitable[int]]
+    running: Running | None = None
+    shift: Callable[[timedelta], None] | None = None
+
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A request that a route matched: what stood in the path, the query, and the body."""
+
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+    def body_as(self, kind: type[B]) -> B:
+        """The body as a `kind`; an `AdminRefused` says what is wrong with it."""
+        try:
+            return msgspec.json.decode(self.body or b"{}", type=kind)
+        except msgspec.MsgspecError as error:
+            raise AdminRefused(f"the body cannot be used: {error}") from None
+
+    def query_as(self, kind: type[B]) -> B:
+        """The query as a `kind`; an `AdminRefused` says what is wrong with it."""
+        try:
+            return msgspec.convert(dict(self.query), kind, strict=False)
+        except msgspec.ValidationError as error:
+            raise AdminRefused(f"the query cannot be used: {error}") from None
+
+
+Handler = Callable[[AdminServices, Request], Awaitable[msgspec.Struct]]
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A method and a path, in which `{name}` stands for one segment."""
+
+    method: str
+    path: str
+    handler: Handler
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """What stands for the names in `path`; None if it is not this route's."""
+        wanted, found = self.path.split("/"), path.rstrip("/").split("/")
+        if len(wanted) != len(found):
+            return None
+        named: dict[str, str] = {}
+        for want, have in zip(wanted, found, strict=True):
+            if want.startswith("{") and have:
+                named[want[1:-1]] = have
+            elif want != have:
+                return None
+        return named

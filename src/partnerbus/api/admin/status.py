@@ -1,0 +1,44 @@
+"""What this node is and holds, in a few numbers."""
+
+from datetime import datetime
+
+import msgspec
+
+from partnerbus import __version__
+from partnerbus.api.admin.request import AdminServices, Request, Route, Running
+from partnerbus.model.resources import Account, EventBus, PartnerSource, Rule
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`server` is None when no server runs and a command has opened the folder itself."""
+
+    version: str
+    server: Running | None
+    now: datetime
+    accounts: int
+    sources: int
+    buses: int
+    rules: int
+    accepted: int
+    pending: int
+    dead: int
+
+
+async def show_status(services: AdminServices, _request: Request) -> Status:
+    catalog, store = services.catalog, services.store
+    ledgers = [await store.ledger(info.log) for info in await store.logs()]
+    return Status(
+        version=__version__,
+        server=services.running,
+        now=services.clock.now(),
+        accounts=sum(1 for _ in catalog.list(Account, "account:")),
+        sources=sum(1 for _ in catalog.list(PartnerSource, "source:")),
+        buses=sum(1 for _ in catalog.list(EventBus, "bus:")),
+        rules=sum(1 for _ in catalog.list(Rule, "rule:")),
+        accepted=sum(ledger.accepted for ledger in ledgers),
+        pending=sum(ledger.pending + ledger.unrouted for ledger in ledgers),
+        dead=sum(ledger.dead for ledger in ledgers),
+    )
+
+
+ROUTES = (Route("GET", "/status", show_status),)

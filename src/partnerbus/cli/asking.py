@@ -1,0 +1,100 @@
+"""What the commands share: where the folder is, asking the admin face, and printing what it says."""
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from partnerbus.api.admin import AdminAnswer
+from partnerbus.api.admin.face import ErrorBody
+from partnerbus.cli.reach import reach
+from partnerbus.node.folder import DataFolder
+from partnerbus.node.settings import load_settings
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+
+class Asker:
+    """Asks the admin face of one folder and prints the answer, as people or machines read it."""
+
+    def __init__(self, folder: DataFolder, as_json: bool) -> None:
+        self._folder = folder
+        self.as_json = as_json
+
+    def ask(
+        self,
+        kind: type[V],
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+        may_make: bool = False,
+    ) -> V:
+        """The answer to one request; a refusal ends the command with its sentence and status 1."""
+        encoded = msgspec.json.encode(body) if body is not None else b""
+        answer = asyncio.run(self._ask(method, path, query or {}, encoded, may_make))
+        if answer.status != 200:
+            raise click.ClickException(_sentence(answer))
+        return msgspec.json.decode(answer.body, type=kind)
+
+    def tell(self, view: msgspec.Struct, in_words: Callable[[], str]) -> None:
+        """Print `view` as JSON, or what `in_words` makes of it."""
+        click.echo(msgspec.json.encode(view).decode() if self.as_json else in_words())
+
+    async def _ask(
+        self, method: str, path: str, query: Mapping[str, str], body: bytes, may_make: bool
+    ) -> AdminAnswer:
+        async with reach(self._folder, may_make=may_make) as admin:
+            return await admin.answer(method, path, query, body)
+
+
+config_option = click.option(
+    "--config", type=click.Path(path_type=Path), envvar="PARTNERBUS_CONFIG", help="A settings file (TOML)."
+)
+
+
+def asks(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--data`, `--config` and `--json`, and an `Asker` as its first argument."""
+
+    @click.option("--data", metavar="FOLDER", help="The data folder.")
+    @config_option
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @functools.wraps(command)
+    def asking(*arguments: Any, data: str | None, config: Path | None, as_json: bool, **options: Any) -> None:
+        given = {} if data is None else {"data": data}
+        folder = DataFolder(load_settings(given, config=config).data)
+        command(Asker(folder, as_json), *arguments, **options)
+
+    return asking
+
+
+def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Rows under a head, each column as wide as it must be; what is None shows as a dash."""
+    cells = [list(head)] + [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(head))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def pairs(named: Mapping[str, object]) -> str:
+    """One `name  value` per line; what is None is left out."""
+    shown = {name: value for name, value in named.items() if value is not None}
+    width = max(map(len, shown))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())
+
+
+def given(**options: str | int | None) -> dict[str, str]:
+    """The options that were given, as a query."""
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def _sentence(answer: AdminAnswer) -> str:
+    try:
+        return msgspec.json.decode(answer.body, type=ErrorBody).error
+    except msgspec.MsgspecError:
+        return f"the server answered {answer.status}"

@@ -1,0 +1,84 @@
+"""`partnerbus serve`: runs a node until a signal ends it."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from partnerbus import __version__
+from partnerbus.cli.asking import config_option
+from partnerbus.node.settings import Setting, Settings, load_settings, table
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option per setting, as text: the table reads it, wherever it came from."""
+    for setting in reversed(list(table().values())):
+        command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    if setting.kind is bool:
+        flags = f"--{setting.option}/--no-{setting.option}"
+        return click.option(flags, setting.name, default=None, help=setting.help)
+    shown = f"{setting.help}  [{setting.default}]" if setting.default != "" else setting.help
+    metavar = setting.kind.__name__.upper()
+    return click.option(f"--{setting.option}", setting.name, metavar=metavar, help=shown)
+
+
+@click.command()
+@config_option
+@takes_settings
+def serve(config: Path | None, **options: str | bool | None) -> None:
+    """Run a server until SIGTERM or SIGINT.
+
+    It then takes no more requests, lets the attempts that are under way finish, and exits; a second signal
+    ends it at once. Settings may also come from the environment (PARTNERBUS_PORT) and from a file.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    settings = load_settings(given, config=config)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(settings))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        return asyncio.new_event_loop
+    return new_event_loop
+
+
+async def _serve(settings: Settings) -> None:
+    from partnerbus.node.node import Node  # here, since the other commands need not wait for all it imports
+
+    stopped = _stop_on_signals()
+    async with Node(settings) as node:
+        click.echo(ready_line(node.url, settings))
+        await stopped.wait()
+
+
+def ready_line(url: str, settings: Settings) -> str:
+    """Where it listens, and what to do with that."""
+    return (
+        f"partnerbus {__version__} is ready: endpoint_url {url}, auth {settings.auth}, "
+        f"data {settings.data.absolute()}"
+    )
+
+
+def _stop_on_signals() -> asyncio.Event:
+    """An event that the first signal sets; the second ends the process."""
+    stopped = asyncio.Event()
+
+    def stop(number: signal.Signals) -> None:
+        if stopped.is_set():
+            os._exit(128 + number)
+        stopped.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    return stopped
