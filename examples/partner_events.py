@@ -37,7 +37,7 @@ print("accepted:", customer.describe_event_source(Name=SOURCE)["State"])
 
 
 # The customer has a webhook, ...
-arrived = []
+arrived: list = []
 
 
 class Webhook(BaseHTTPRequestHandler):
