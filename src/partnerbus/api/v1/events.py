@@ -1,0 +1,285 @@
+"""PutEvents and PutPartnerEvents: entries are checked, stamped and stored, or refused one by one.
+
+A request fails as a whole for its size only; what is wrong with an entry is told in its place of the answer,
+even if no entry is left (recorded). All entries that are taken go to their logs in one append.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from partnerbus.api.errors import invalid
+from partnerbus.api.operation import (
+    Call,
+    Input,
+    Limits,
+    Operation,
+    Output,
+    Services,
+    from_epoch_seconds,
+    operation,
+)
+from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
+from partnerbus.model.arns import DEFAULT_BUS, Arn
+from partnerbus.model.delivery import NewRecord
+from partnerbus.model.detail import compact_detail
+from partnerbus.model.event import Event, event_time
+from partnerbus.model.resources import EventBus
+
+DETAIL_TYPE_CHARACTERS = 128
+"""Documented, not in the service's model."""
+
+TIME_BYTES = 14
+"""What a Time counts in the size of an entry (documented)."""
+
+FIRST_TIME = -30_610_224_000
+END_OF_TIME = 253_402_300_800
+"""Epoch seconds of the years 1000 and 10000: the times that an envelope can write."""
+
+RESERVED_SOURCES = "aws."
+"""Sources that PutEvents refuses."""
+
+# Codes of entries. Those of PutPartnerEvents for a source are assumed: its guide describes them in prose.
+INVALID_ARGUMENT = "InvalidArgument"
+MALFORMED_DETAIL = "MalformedDetail"
+NOT_AUTHORIZED_FOR_SOURCE = "NotAuthorizedForSource"
+ACCESS_DENIED = "AccessDeniedException"
+NO_SUCH_SOURCE = "ResourceNotFoundException"
+
+
+class PutEventsEntry(Input, frozen=True, kw_only=True):
+    """An entry of PutEvents."""
+
+    source: str = ""
+    detail_type: str = ""
+    detail: str = ""
+    resources: tuple[str, ...] = ()
+    time: float | None = None
+    event_bus_name: str = DEFAULT_BUS
+
+
+class PutPartnerEventsEntry(Input, frozen=True, kw_only=True):
+    """An entry of PutPartnerEvents."""
+
+    source: str = ""
+    detail_type: str = ""
+    detail: str = ""
+    resources: tuple[str, ...] = ()
+    time: float | None = None
+
+
+AnyEntry = PutEventsEntry | PutPartnerEventsEntry
+E = TypeVar("E", PutEventsEntry, PutPartnerEventsEntry)
+
+
+class PutEventsInput(Input, frozen=True, kw_only=True):
+    entries: tuple[PutEventsEntry, ...]
+    endpoint_id: str | None = None
+
+
+class PutPartnerEventsInput(Input, frozen=True, kw_only=True):
+    entries: tuple[PutPartnerEventsEntry, ...]
+
+
+class ResultEntry(Output, frozen=True, kw_only=True):
+    """The id of an entry that was taken, or why it was not."""
+
+    event_id: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class PutEventsOutput(Output, frozen=True, kw_only=True):
+    """Results in the order of the entries."""
+
+    failed_entry_count: int
+    entries: tuple[ResultEntry, ...]
+
+
+class EntryRefusal(msgspec.Struct, frozen=True):
+    """Why one entry is not taken."""
+
+    code: str
+    message: str
+
+
+class Drop(msgspec.Struct, frozen=True):
+    """The entry gets an id, and nobody gets the event."""
+
+
+Destination = EventBus | Drop | EntryRefusal
+
+
+async def put_events(services: Services, call: Call, request: PutEventsInput) -> PutEventsOutput:
+    """Entries of the caller's own, to buses of its account."""
+    if request.endpoint_id is not None:
+        raise invalid("Parameter EndpointId is not valid. Reason: Global endpoints are not supported here.")
+
+    def destination(entry: PutEventsEntry) -> Destination:
+        if entry.source.startswith(RESERVED_SOURCES):
+            return EntryRefusal(NOT_AUTHORIZED_FOR_SOURCE, "Not authorized for the source.")
+        return _named_bus(services, call, entry.event_bus_name)
+
+    return await _put(services, call, request.entries, destination)
+
+
+async def put_partner_events(
+    services: Services, call: Call, request: PutPartnerEventsInput
+) -> PutEventsOutput:
+    """A partner's entries, to the buses that customers associated with its sources."""
+    now = services.clock.now()
+
+    def destination(entry: PutPartnerEventsEntry) -> Destination:
+        verdict = judge(services.catalog, call.region, entry.source, call.partner, call.any_partner, now)
+        match verdict:
+            case AcceptInto(bus):
+                return bus
+            case AcceptAndDrop():
+                return Drop()
+            case Reject.NOT_THE_PARTNERS:
+                return EntryRefusal(ACCESS_DENIED, f"Not authorized for event source {entry.source}.")
+            case Reject.NO_SUCH_SOURCE:
+                return EntryRefusal(NO_SUCH_SOURCE, f"Event source {entry.source} does not exist.")
+
+    return await _put(services, call, request.entries, destination)
+
+
+def _named_bus(services: Services, call: Call, name: str) -> Destination:
+    """A bus by name or ARN. One that does not exist swallows what is put to it (recorded)."""
+    account, region = call.account, call.region
+    parsed = Arn.parse(name)
+    if parsed is not None:
+        account, region = parsed.account, parsed.region
+        name = parsed.resource.removeprefix("event-bus/")
+    if account != call.account:
+        return EntryRefusal(ACCESS_DENIED, f"Not authorized to put events to event bus {parsed}.")
+    if region != call.region:
+        return _invalid("EventBusName", f"The event bus is not in {call.region}.")
+    return services.catalog.bus(account, region, name) or Drop()
+
+
+# -- what both have in common ------------------------------------------------------------------------------
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    """An entry that is taken: the record to store, None if nobody gets the event."""
+
+    event_id: str
+    record: NewRecord | None
+
+
+async def _put(
+    services: Services, call: Call, entries: Sequence[E], destination: Callable[[E], Destination]
+) -> PutEventsOutput:
+    """Judge the entries in their order, store what is taken, and tell of each."""
+    check_total_size(entries, services.limits)
+    now = services.clock.now()
+    verdicts = [
+        _judge(entry, destination, ids, now)
+        for entry, ids in zip(entries, _new_ids(len(entries)), strict=True)
+    ]
+    records = [taken.record for taken in verdicts if isinstance(taken, _Taken) and taken.record is not None]
+    if records:
+        await services.publisher.publish(records)
+    for verdict in verdicts:
+        services.metrics.entries.labels(call.operation, _what_became(verdict)).inc()
+    results = tuple(_result(verdict) for verdict in verdicts)
+    failed = sum(result.error_code is not None for result in results)
+    return PutEventsOutput(failed_entry_count=failed, entries=results)
+
+
+def check_total_size(entries: Sequence[AnyEntry], limits: Limits) -> None:
+    """Refuse a request whose entries are too large together; exactly the limit is allowed (measured)."""
+    if sum(map(entry_bytes, entries)) > limits.entries_bytes:
+        raise invalid("Total size of the entries in the request is over the limit.")
+
+
+def entry_bytes(entry: AnyEntry) -> int:
+    """The size of an entry by the documented rule: member names, quotes and the envelope do not count."""
+    texts = (entry.source, entry.detail_type, entry.detail, *entry.resources)
+    return (0 if entry.time is None else TIME_BYTES) + sum(map(_utf8_bytes, texts))
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+
+
+def _judge(
+    entry: E, destination: Callable[[E], Destination], ids: tuple[str, bytes], now: datetime
+) -> _Taken | EntryRefusal:
+    refusal = _argument_refusal(entry)
+    if refusal is not None:
+        return refusal
+    found = destination(entry)
+    if isinstance(found, EntryRefusal):
+        return found
+    detail = compact_detail(entry.detail)
+    if detail is None:
+        return EntryRefusal(MALFORMED_DETAIL, "Detail is malformed.")
+    if isinstance(found, Drop):
+        return _Taken(ids[0], None)
+    event = Event(
+        id=ids[0],
+        detail_type=entry.detail_type,
+        source=entry.source,
+        account=found.account,
+        time=event_time(now if entry.time is None else from_epoch_seconds(math.floor(entry.time))),
+        region=found.region,
+        resources=entry.resources,
+        detail=detail,
+    )
+    return _Taken(ids[0], NewRecord(log=found.log, dedup_id=ids[1], event=event))
+
+
+def _argument_refusal(entry: AnyEntry) -> EntryRefusal | None:
+    """What is wrong with the arguments of an entry. An empty text counts as none (assumed)."""
+    for name, value in (
+        ("Source", entry.source),
+        ("DetailType", entry.detail_type),
+        ("Detail", entry.detail),
+    ):
+        if not value:
+            return _invalid(name, f"{name} is a required argument.")
+    if len(entry.detail_type) > DETAIL_TYPE_CHARACTERS:
+        return _invalid("DetailType", f"DetailType is longer than {DETAIL_TYPE_CHARACTERS} characters.")
+    if entry.time is not None and not FIRST_TIME <= entry.time < END_OF_TIME:
+        return _invalid("Time", "Time is out of range.")
+    return None
+
+
+def _invalid(name: str, reason: str) -> EntryRefusal:
+    return EntryRefusal(INVALID_ARGUMENT, f"Parameter {name} is not valid. Reason: {reason}")
+
+
+def _new_ids(count: int) -> Iterator[tuple[str, bytes]]:
+    """Random UUIDs (version 4) as text and as bytes; one draw for all of them."""
+    drawn = os.urandom(16 * count)
+    for start in range(0, len(drawn), 16):
+        value = bytearray(drawn[start : start + 16])
+        value[6] = value[6] & 0x0F | 0x40
+        value[8] = value[8] & 0x3F | 0x80
+        text = value.hex()
+        yield f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", bytes(value)
+
+
+def _result(verdict: _Taken | EntryRefusal) -> ResultEntry:
+    if isinstance(verdict, _Taken):
+        return ResultEntry(event_id=verdict.event_id)
+    return ResultEntry(error_code=verdict.code, error_message=verdict.message)
+
+
+def _what_became(verdict: _Taken | EntryRefusal) -> str:
+    if isinstance(verdict, EntryRefusal):
+        return "refused"
+    return "dropped" if verdict.record is None else "accepted"
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "PutEvents": operation(PutEventsInput, put_events),
+    "PutPartnerEvents": operation(PutPartnerEventsInput, put_partner_events),
+}
+"""The operations of this module."""

@@ -1,0 +1,170 @@
+"""One attempt, from a claim to how it ends: find the subscription, make the payload, invoke, decide."""
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.failpoints import Failpoint, Failpoints
+from partnerbus.kernel.telemetry import Log, Metrics
+from partnerbus.model.delivery import Attempt, Claim, DeliveryState, Settlement
+from partnerbus.model.reply import ErrorCode, Reply
+from partnerbus.model.resources import Target
+from partnerbus.model.retry import MAX_RETRIES, GiveUp, Retry, decide
+from partnerbus.model.subscription import Subscription
+from partnerbus.model.transform import InputSelector, TransformError, compile_input
+from partnerbus.targets.dead_letter import DeadLetterNote
+from partnerbus.targets.invoker import Invocation, Invoker
+from partnerbus.targets.registry import Targets
+
+CANCELLED = Settlement(state=DeliveryState.CANCELLED, message="The rule or the target was removed.")
+
+NO_ATTEMPTS_LEFT = "The attempts of the retry policy were used up; the last one ended unseen."
+NO_INVOKER = "This node has no targets of that kind."
+SELECTORS_KEPT = 10_000
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """How a claim is to be settled, and what is worth a line in the log."""
+
+    settlement: Settlement
+    subscription: Subscription | None = None
+    kind: str = ""
+
+
+class Attempts:
+    """Makes attempts. Whatever a target does, and whatever goes wrong in here, comes back as a value."""
+
+    def __init__(
+        self,
+        *,
+        find: Callable[[str], Subscription | None],
+        targets: Targets,
+        clock: Clock,
+        failpoints: Failpoints,
+        metrics: Metrics,
+        log: Log,
+        random: Callable[[], float],
+    ) -> None:
+        self._find = find
+        self._targets = targets
+        self._clock = clock
+        self._failpoints = failpoints
+        self._metrics = metrics
+        self._log = log
+        self._random = random
+        self._selectors: dict[str, tuple[Target, InputSelector]] = {}
+
+    async def make(self, claim: Claim) -> Ended:
+        """Make the attempt that the claim gives the right to."""
+        subscription = self._find(claim.subscription)
+        if subscription is None:
+            return Ended(settlement=CANCELLED)
+        settlement, kind = await self._attempt(claim, subscription)
+        if settlement.state is DeliveryState.DEAD:
+            settlement = await self._bury(claim, subscription, settlement)
+        return Ended(settlement=settlement, subscription=subscription, kind=kind)
+
+    async def _attempt(self, claim: Claim, subscription: Subscription) -> tuple[Settlement, str]:
+        target = subscription.target
+        if claim.attempt > target.retry.max_retries + 1:
+            return _unsent(ErrorCode.UNKNOWN, NO_ATTEMPTS_LEFT, MAX_RETRIES), ""
+        payload = self._selector(target).select(claim.record, subscription.rule)
+        if isinstance(payload, TransformError):
+            return _unsent(payload.code, payload.message), ""
+        invoker = self._targets.invoker(target.arn)
+        if invoker is None:
+            return _unsent(ErrorCode.NO_RESOURCE, NO_INVOKER), ""
+        attempt = await self._invoke(claim, subscription, invoker, payload)
+        return self._verdict(claim, target, attempt), invoker.kind
+
+    async def _invoke(
+        self, claim: Claim, subscription: Subscription, invoker: Invoker, payload: bytes
+    ) -> Attempt:
+        started_at, started = self._clock.now(), time.perf_counter()
+        invocation = Invocation(
+            delivery_id=claim.delivery_id,
+            record=claim.record,
+            rule=subscription.rule,
+            target=subscription.target,
+            payload=payload,
+        )
+        self._failpoints.hit(Failpoint.DISPATCHER_BEFORE_INVOKE)
+        with self._metrics.in_flight.track_inprogress():
+            reply = await self._reply(invoker, invocation)
+        self._failpoints.hit(Failpoint.DISPATCHER_INVOKED)
+        seconds = time.perf_counter() - started
+        self._metrics.attempt_seconds.labels(invoker.kind).observe(seconds)
+        return Attempt(number=claim.attempt, started_at=started_at, seconds=seconds, reply=reply)
+
+    async def _reply(self, invoker: Invoker, invocation: Invocation) -> Reply:
+        """What the target answered; an error in the invoker itself is ours, and worth another try."""
+        try:
+            return await invoker.invoke(invocation)
+        except Exception as error:  # noqa: BLE001 (an error in an invoker must not stop the others)
+            self._log.exception("invoker failed", kind=invoker.kind, delivery=invocation.delivery_id)
+            message = f"The attempt failed inside this node ({type(error).__name__})."
+            return Reply(error=ErrorCode.INTERNAL_ERROR, message=message, retryable=True)
+
+    def _verdict(self, claim: Claim, target: Target, attempt: Attempt) -> Settlement:
+        reply = attempt.reply
+        if reply.accepted:
+            return Settlement(state=DeliveryState.DELIVERED, attempt=attempt)
+        verdict = decide(
+            target.retry, claim.attempt, claim.record.stored_at, reply, self._clock.now(), self._random
+        )
+        retry = verdict if isinstance(verdict, Retry) else None
+        return Settlement(
+            state=DeliveryState.OWED if retry else DeliveryState.DEAD,
+            due_at=retry.at if retry else None,
+            attempt=attempt,
+            error=reply.error,
+            message=reply.message,
+            exhausted=verdict.exhausted if isinstance(verdict, GiveUp) else None,
+        )
+
+    async def _bury(self, claim: Claim, subscription: Subscription, dead: Settlement) -> Settlement:
+        """Send a dead letter to the target's queue, if it has one; it stays in our own list in any case."""
+        queue = subscription.target.dead_letter_arn
+        if queue is None:
+            return dead
+        note = DeadLetterNote(
+            event=claim.record.event,
+            rule_arn=subscription.rule.arn,
+            target_arn=subscription.target.arn,
+            error=dead.error or ErrorCode.UNKNOWN,
+            message=dead.message,
+            exhausted=dead.exhausted,
+            retry_attempts=max(0, claim.attempt - (1 if dead.attempt else 2)),
+        )
+        self._failpoints.hit(Failpoint.DISPATCHER_BEFORE_DEAD_LETTER)
+        reply = await self._send(queue, note)
+        self._failpoints.hit(Failpoint.DISPATCHER_DEAD_LETTERED)
+        if reply.accepted:
+            return msgspec.structs.replace(dead, sent_to=queue)
+        message = f"{dead.message} The dead-letter queue did not take it: {reply.error}: {reply.message}"
+        return msgspec.structs.replace(dead, message=message)
+
+    async def _send(self, queue: str, note: DeadLetterNote) -> Reply:
+        try:
+            return await self._targets.dead_letter_queue.send(queue, note)
+        except Exception as error:  # noqa: BLE001 (the dead letter stays in our own list)
+            self._log.exception("dead-letter queue failed", queue=queue)
+            return Reply(error=ErrorCode.INTERNAL_ERROR, message=type(error).__name__)
+
+    def _selector(self, target: Target) -> InputSelector:
+        """The compiled input of a target, kept until the target changes."""
+        known = self._selectors.get(target.subscription)
+        if known is not None and known[0] is target:
+            return known[1]
+        if len(self._selectors) >= SELECTORS_KEPT:
+            self._selectors.clear()
+        selector = compile_input(target)
+        self._selectors[target.subscription] = (target, selector)
+        return selector
+
+
+def _unsent(error: ErrorCode, message: str, exhausted: str | None = None) -> Settlement:
+    """A dead letter for which no attempt was made."""
+    return Settlement(state=DeliveryState.DEAD, error=error, message=message, exhausted=exhausted)

@@ -1,0 +1,141 @@
+"""The engine: publisher, routers, dispatcher and sweeps, put together."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from random import random
+from types import TracebackType
+from typing import Self
+
+from partnerbus.engine.attempts import Attempts
+from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.dispatcher import Dispatcher
+from partnerbus.engine.lanes import Room
+from partnerbus.engine.matching import Matching
+from partnerbus.engine.publish import Publisher
+from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
+from partnerbus.engine.router import Routers, Routing
+from partnerbus.engine.supervisor import Supervisor, Sweep
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.telemetry import Log, Metrics
+from partnerbus.store.protocol import START, Store
+from partnerbus.targets.registry import Targets
+
+LOOK_EVERY = timedelta(minutes=1)
+"""How often the store is asked for lanes and logs that nobody has told of."""
+
+
+class Engine:
+    """Everything between a stored event and a settled delivery. Use it as an async context manager.
+
+    `catalog` is loaded, and followed from here on; nobody else may follow it. Records are kept for `keep`.
+    `sweeps` are run besides the engine's own. Leaving the context is `drain` without any grace.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        catalog: Catalog,
+        targets: Targets,
+        clock: Clock,
+        failpoints: Failpoints,
+        metrics: Metrics,
+        log: Log,
+        sweeps: Sequence[Sweep] = (),
+        keep: timedelta = KEEP_RECORDS,
+        room: Room | None = None,
+        jitter: Callable[[], float] = random,
+    ) -> None:
+        self._store = store
+        self._catalog = catalog
+        self._clock = clock
+        self._changed = asyncio.Event()
+        self._supervisor = Supervisor(clock, log)
+        matching = Matching(catalog, log)
+        self._dispatcher = Dispatcher(
+            store=store,
+            attempts=Attempts(
+                find=matching.find,
+                targets=targets,
+                clock=clock,
+                failpoints=failpoints,
+                metrics=metrics,
+                log=log,
+                random=jitter,
+            ),
+            clock=clock,
+            log=log,
+            changed=self._changed.set,
+            room=room or Room(),
+        )
+        routing = Routing(
+            store=store,
+            match=matching.match,
+            dispatcher=self._dispatcher,
+            clock=clock,
+            failpoints=failpoints,
+            metrics=metrics,
+            log=log,
+        )
+        self._routers = Routers(routing, self._changed.set)
+        self.publisher = Publisher(store, self._routers.news)
+        self._sweeps = (
+            Sweep("retention", SWEEP_EVERY, Retention(store, clock, log, keep).sweep),
+            Sweep("look", LOOK_EVERY, self.look),
+            *sweeps,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.look()
+        self._supervisor.start("catalog", self._catalog.follow)
+        self._supervisor.start("routers", self._routers.run)
+        self._supervisor.start("dispatcher", self._dispatcher.run)
+        self._supervisor.start("leases", self._dispatcher.extend_leases)
+        for sweep in self._sweeps:
+            self._supervisor.sweep(sweep)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.drain(timedelta(0))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every part runs."""
+        return self._supervisor.is_ready
+
+    @property
+    def down(self) -> frozenset[str]:
+        """The parts that crashed and have not been started again yet."""
+        return self._supervisor.down
+
+    async def look(self) -> None:
+        """Find what is to be routed or attempted in the store, also what nobody told of."""
+        for info in await self._store.logs():
+            if info.head > START:
+                self._routers.news(info.log, info.head)
+        await self._dispatcher.look()
+
+    async def redrive(self, ids: Sequence[tuple[str, int]]) -> int:
+        """Owe dead deliveries anew, and attempt them; give how many were dead."""
+        redriven = await self._store.redrive(ids)
+        await self._dispatcher.look()
+        return redriven
+
+    async def idle(self) -> None:
+        """Wait until every stored event is routed and nothing is in flight or due."""
+        while not (self._routers.is_quiet and self._dispatcher.is_quiet):
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def drain(self, grace: timedelta) -> None:
+        """Stop routing and claiming, let attempts in flight end within `grace`, hand back the rest.
+
+        Nothing is lost: what was handed back, or could not be, is attempted by whoever opens the store next.
+        """
+        await self._supervisor.stop()
+        await self._routers.finish()
+        await self._dispatcher.drain(grace)

@@ -1,0 +1,145 @@
+"""Which subscriptions an event is owed to: the rules of every bus, indexed, and current.
+
+It follows the catalog change by change. Only rules that can be owed something stand in the index of their
+bus (enabled, with a pattern, with targets); a change that leaves the pattern alone leaves the index alone.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from partnerbus.engine.catalog import Catalog
+from partnerbus.kernel.telemetry import Log
+from partnerbus.model import arns
+from partnerbus.model.delivery import Record
+from partnerbus.model.event import Event
+from partnerbus.model.resources import AnyResource, EventBus, Rule, bus_key
+from partnerbus.model.subscription import Subscription, subscriptions
+from partnerbus.patterns import Pattern, PatternError, PatternIndex, parse_pattern
+from partnerbus.patterns.event_fields import EventFields
+
+NOTHING: tuple[Subscription, ...] = ()
+
+
+class Match(msgspec.Struct, frozen=True, gc=False):
+    """What an event is owed to, and how many rules it matched."""
+
+    owed: Sequence[Subscription]
+    rules: int
+
+
+NO_MATCH = Match((), 0)
+
+
+class _Bus:
+    """The index of one bus: rule keys by pattern, subscriptions by rule key."""
+
+    def __init__(self) -> None:
+        self.index: PatternIndex[str] = PatternIndex()
+        self.owed: dict[str, tuple[Subscription, ...]] = {}
+
+
+class Matching:
+    """The subscriptions of all buses."""
+
+    def __init__(self, catalog: Catalog, log: Log) -> None:
+        self._catalog = catalog
+        self._log = log
+        self._buses: dict[str, _Bus] = {}
+        self._bus_of_log: dict[str, str] = {}
+        self._by_id: dict[str, Subscription] = {}
+        for bus in catalog.list(EventBus, "bus:"):
+            self._bus_of_log[bus.log] = bus.key
+        for rule in catalog.list(Rule, "rule:"):
+            self._change_rule(None, rule)
+        catalog.listen(self._changed)
+
+    def match(self, record: Record) -> Match:
+        """What `record` is owed to now, by the rules of the bus whose log it is in."""
+        bus = self._buses.get(self._bus_of_log.get(record.log, ""))
+        if bus is None:
+            return NO_MATCH
+        matched = bus.index.match(fields_of(record.event))
+        owed = [
+            subscription
+            for rule in matched
+            for subscription in bus.owed.get(rule, NOTHING)
+            if subscription.since < record.position
+        ]
+        return Match(owed, len(matched))
+
+    def find(self, subscription: str) -> Subscription | None:
+        """The subscription with that id, of an enabled rule or of a disabled one; None if it is gone."""
+        return self._by_id.get(subscription)
+
+    # -- following the catalog -------------------------------------------------------------------------
+
+    def _changed(self, _: str, before: AnyResource | None, after: AnyResource | None) -> None:
+        if isinstance(before, EventBus):
+            self._bus_of_log.pop(before.log, None)
+        if isinstance(after, EventBus):
+            self._bus_of_log[after.log] = after.key
+        old = before if isinstance(before, Rule) else None
+        new = after if isinstance(after, Rule) else None
+        if old is not None or new is not None:
+            self._change_rule(old, new)
+
+    def _change_rule(self, old: Rule | None, new: Rule | None) -> None:
+        for target in old.targets if old else ():
+            self._by_id.pop(target.subscription, None)
+        for target in new.targets if new else ():
+            assert new is not None
+            self._by_id[target.subscription] = Subscription(rule=new, target=target)
+        rule = new or old
+        assert rule is not None
+        self._reindex(rule.key, self._index_of(rule), old, new)
+
+    def _reindex(self, key: str, bus: _Bus, old: Rule | None, new: Rule | None) -> None:
+        owed = subscriptions(new) if new else NOTHING
+        known = bus.owed.get(key)
+        if known and owed and old and new and old.pattern == new.pattern:
+            bus.owed[key] = owed
+            return
+        if known:
+            bus.index.remove(key)
+            del bus.owed[key]
+        pattern = self._parsed(new) if new and owed else None
+        if pattern is not None:
+            bus.index.add(key, pattern)
+            bus.owed[key] = owed
+
+    def _index_of(self, rule: Rule) -> _Bus:
+        key = bus_key(rule.account, rule.region, rule.bus)
+        if rule.bus == arns.DEFAULT_BUS:  # it exists without being stored, so nothing else tells its log
+            self._learn_default(rule, key)
+        return self._buses.setdefault(key, _Bus())
+
+    def _learn_default(self, rule: Rule, key: str) -> None:
+        bus = self._catalog.bus(rule.account, rule.region, rule.bus)
+        if bus is not None:
+            self._bus_of_log[bus.log] = key
+
+    def _parsed(self, rule: Rule) -> Pattern | None:
+        """The pattern; None, and a line in the log, if what is stored is none (any more)."""
+        try:
+            return parse_pattern(rule.pattern or "")
+        except PatternError as error:
+            self._log.error("stored pattern does not parse", rule_arn=rule.arn, error=error.message)
+            return None
+
+
+def fields_of(event: Event) -> EventFields:
+    """What patterns see of an event, its detail still as bytes."""
+    envelope: dict[str, object] = {
+        "version": "0",
+        "id": event.id,
+        "detail-type": event.detail_type,
+        "source": event.source,
+        "account": event.account,
+        "time": event.time,
+        "region": event.region,
+        "resources": event.resources,
+    }
+    if event.replay_name is not None:
+        envelope["replay-name"] = event.replay_name
+    return EventFields(envelope, event.detail)

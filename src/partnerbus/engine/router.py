@@ -1,0 +1,263 @@
+"""The router: from the log of a bus to the deliveries that its events are owed to.
+
+A log is routed by a *live cursor*: the position up to which every event has been matched, and what it is
+owed to has been committed. One step of a router
+
+1. reads a batch of records after the cursor, bounded in records and, roughly, in bytes;
+2. matches each record once, against all rules of the bus at once;
+3. asks the dispatcher for slots in the lanes that the batch goes to. A delivery that has a slot is *born
+   claimed*: it is attempted at once, without being read again. The others wait in the store, and the
+   dispatcher is told of their lane;
+4. commits the owed deliveries and the cursor together (`store.advance`).
+
+A crash before step 4 repeats the step; repeating it after step 4 is impossible, since the cursor has moved.
+What was born claimed and never attempted is due again when its lease ends. So each event is owed exactly
+once to each subscription that matches it when it is routed.
+
+`Router` knows nothing of other logs and ends where it is told to, so a cursor of another name with an end (a
+replay) is another instance. `Routers` holds the live ones: a log costs something only while it has news. A
+bounded number of steps runs at once, logs take turns step by step, and a log whose step failed waits a moment
+while the others go on.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from partnerbus.engine.agenda import Agenda
+from partnerbus.engine.dispatcher import LEASE, Dispatcher
+from partnerbus.engine.matching import Match
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.failpoints import Failpoint, Failpoints
+from partnerbus.kernel.telemetry import Log, Metrics
+from partnerbus.model.delivery import NewDelivery, Record, delivery_id
+from partnerbus.store.protocol import LIVE, Store
+
+RECORDS_AT_FIRST = 32
+RECORDS_AT_MOST = 256
+BYTES_PER_BATCH = 4 * 1024 * 1024
+DELIVERIES_PER_BATCH = 2_000
+"""A batch is cut after the record that reaches this many deliveries."""
+
+RECORDS_PER_TURN = 32
+"""How many records are matched before others get the event loop."""
+
+STEPS_AT_ONCE = 16
+PAUSE = timedelta(seconds=1)
+ROUTERS_REMEMBERED = 1_024
+IDS_PER_LINE = 10
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """Which log is routed, by which cursor, and up to where (None: as far as it goes)."""
+
+    log: str
+    name: str = LIVE
+    end: int | None = None
+
+
+class Routing(msgspec.Struct, frozen=True, kw_only=True):
+    """What routers work with."""
+
+    store: Store
+    match: Callable[[Record], Match]
+    dispatcher: Dispatcher
+    clock: Clock
+    failpoints: Failpoints
+    metrics: Metrics
+    log: Log
+
+
+class _Routed(msgspec.Struct, frozen=True, gc=False):
+    """A record, how many rules it matched, and what it is owed to."""
+
+    record: Record
+    rules: int
+    deliveries: Sequence[NewDelivery]
+
+
+class Router:
+    """Moves one cursor. After a step failed, use another instance: this one no longer knows the position."""
+
+    def __init__(self, cursor: Cursor, routing: Routing) -> None:
+        self._cursor = cursor
+        self._routing = routing
+        self._position: int | None = None
+        self._limit = RECORDS_AT_FIRST
+
+    async def position(self) -> int:
+        """How far the cursor is."""
+        if self._position is None:
+            self._position = await self._routing.store.cursor(self._cursor.log, self._cursor.name)
+        return self._position
+
+    async def step(self) -> bool:
+        """Route one batch; False if there was nothing to route."""
+        after = await self.position()
+        log, end = self._cursor.log, self._cursor.end
+        records = await self._routing.store.read(log, after, until=end, limit=self._limit)
+        if not records:
+            return False
+        self._adapt(records)
+        routed = await self._match(records)
+        self._routing.failpoints.hit(Failpoint.ROUTER_MATCHED)
+        await self._commit(routed)
+        self._position = routed[-1].record.position
+        self._tell(routed)
+        return True
+
+    def _adapt(self, records: Sequence[Record]) -> None:
+        """Let the next batch be about as large as a batch may be."""
+        average = sum(len(record.event.detail) for record in records) // len(records)
+        self._limit = max(1, min(RECORDS_AT_MOST, 2 * self._limit, BYTES_PER_BATCH // max(average, 1)))
+
+    async def _match(self, records: Sequence[Record]) -> Sequence[_Routed]:
+        routed: list[_Routed] = []
+        deliveries = 0
+        for record in records:
+            if routed and len(routed) % RECORDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+            match = self._routing.match(record)
+            owed = [
+                NewDelivery(subscription=found.id, lane=found.lane, position=record.position)
+                for found in match.owed
+            ]
+            routed.append(_Routed(record, match.rules, owed))
+            deliveries += len(owed)
+            if deliveries >= DELIVERIES_PER_BATCH:
+                break
+        return routed
+
+    async def _commit(self, routed: Sequence[_Routed]) -> None:
+        """Commit the batch, and hand what was born claimed to the dispatcher."""
+        owed = [delivery for found in routed for delivery in found.deliveries]
+        wanted = Counter(delivery.lane for delivery in owed)
+        with self._routing.dispatcher.reserve(wanted) as reservation:
+            claims = await self._routing.store.advance(
+                self._cursor.log,
+                self._cursor.name,
+                routed[-1].record.position,
+                owed=_born(owed, dict(reservation.granted)),
+                unmatched=sum(not found.deliveries for found in routed),
+                lease=LEASE,
+            )
+            reservation.use(claims)
+
+    def _tell(self, routed: Sequence[_Routed]) -> None:
+        matched = sum(bool(found.deliveries) for found in routed)
+        self._routing.metrics.routed.labels("true").inc(matched)
+        self._routing.metrics.routed.labels("false").inc(len(routed) - matched)
+        now = self._routing.clock.now()
+        for found in routed:
+            self._tell_of_event(found, now)
+
+    def _tell_of_event(self, found: _Routed, now: datetime) -> None:
+        record, event = found.record, found.record.event
+        self._routing.log.info(
+            "event",
+            event_id=event.id,
+            source=event.source,
+            detail_type=event.detail_type,
+            account=event.account,
+            region=event.region,
+            log=record.log,
+            position=record.position,
+            detail_bytes=len(event.detail),
+            rules_matched=found.rules,
+            owed=len(found.deliveries),
+            deliveries=[
+                delivery_id(delivery.subscription, delivery.position)
+                for delivery in found.deliveries[:IDS_PER_LINE]
+            ],
+            seconds_since_stored=(now - record.stored_at).total_seconds(),
+        )
+
+
+def _born(owed: Sequence[NewDelivery], granted: dict[str, int]) -> Sequence[NewDelivery]:
+    """The deliveries, as many of each lane born claimed as there are slots for it."""
+    born = []
+    for delivery in owed:
+        if granted.get(delivery.lane, 0) > 0:
+            granted[delivery.lane] -= 1
+            born.append(msgspec.structs.replace(delivery, claimed=True))
+        else:
+            born.append(delivery)
+    return born
+
+
+class Routers:
+    """The live routers of all logs. `changed` is called when one may have become idle."""
+
+    def __init__(self, routing: Routing, changed: Callable[[], None]) -> None:
+        self._routing = routing
+        self._changed = changed
+        self._agenda: Agenda[str] = Agenda(routing.clock)
+        self._newest: dict[str, int] = {}
+        self._idle: OrderedDict[str, Router] = OrderedDict()
+        self._steps: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether everything that was told of is routed."""
+        return not self._newest
+
+    def news(self, log: str, position: int) -> None:
+        """There is a record at `position` of `log`."""
+        known = self._newest.get(log)
+        self._newest[log] = position if known is None else max(known, position)
+        if known is None:
+            self._agenda.put(log)
+
+    async def run(self) -> None:
+        """Route what there is news of, until cancelled."""
+        while True:
+            await self._slots.acquire()
+            try:
+                log = await self._agenda.next()
+            except BaseException:
+                self._slots.release()
+                raise
+            step = asyncio.create_task(self._turn(log))
+            self._steps[log] = step
+            step.add_done_callback(partial(self._ended, log))
+
+    async def finish(self) -> None:
+        """Wait for the steps that are under way; `run` must have been cancelled."""
+        await asyncio.gather(*self._steps.values())
+
+    async def stop(self) -> None:
+        """Cancel the steps that are under way."""
+        for step in self._steps.values():
+            step.cancel()
+        await asyncio.gather(*self._steps.values(), return_exceptions=True)
+
+    def _ended(self, log: str, _: asyncio.Task[None]) -> None:
+        del self._steps[log]
+        self._slots.release()
+        self._changed()
+
+    async def _turn(self, log: str) -> None:
+        """One step of a log; it gets another turn if it is behind, and after a pause if the step failed."""
+        try:
+            router = self._idle.pop(log, None) or Router(Cursor(log), self._routing)
+            is_behind = await router.position() < self._newest[log] and await router.step()
+            is_behind = is_behind and await router.position() < self._newest[log]
+        except Exception:
+            self._routing.log.exception("routing failed, will be tried again", log=log)
+            self._agenda.put(log, self._routing.clock.now() + PAUSE)
+            return
+        self._remember(log, router)
+        if is_behind:
+            self._agenda.put(log)
+        else:
+            del self._newest[log]
+
+    def _remember(self, log: str, router: Router) -> None:
+        self._idle[log] = router
+        if len(self._idle) > ROUTERS_REMEMBERED:
+            self._idle.popitem(last=False)
