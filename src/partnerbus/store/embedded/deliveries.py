@@ -1,0 +1,375 @@
+"""Deliveries as the writer changes them: owed, claimed, settled, redriven, dropped."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.model.delivery import (
+    ATTEMPTS_KEPT,
+    Attempt,
+    Claim,
+    DeliveryState,
+    NewDelivery,
+    Record,
+    Settlement,
+)
+from partnerbus.model.reply import ErrorCode
+from partnerbus.store.embedded.database import END, from_micros, to_micros
+from partnerbus.store.embedded.records import RECORD_COLUMNS, keep, make_record, stored_record
+from partnerbus.store.embedded.states import NUMBERS
+from partnerbus.store.embedded.tables import Log, Tables
+from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.protocol import LIVE, START, Claimed, Kept
+
+_OWED = NUMBERS[DeliveryState.OWED]
+_CLAIMED = NUMBERS[DeliveryState.CLAIMED]
+_DEAD = NUMBERS[DeliveryState.DEAD]
+_DROPPED = NUMBERS[DeliveryState.DROPPED]
+
+_encode = msgspec.json.Encoder().encode
+_decode_attempts = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
+
+
+class Last(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A settlement as it is stored: its attempt is the last one of the delivery's attempts."""
+
+    state: DeliveryState
+    due_at: int | None = None
+    error: ErrorCode | None = None
+    message: str = ""
+    exhausted: str | None = None
+    sent_to: str | None = None
+    attempted: bool = False
+
+
+# -- advance -----------------------------------------------------------------------------------------------
+
+
+class Advancing(msgspec.Struct, frozen=True, gc=False):
+    """The argument of advance. `at_hand` holds records that need not be read for born claims."""
+
+    log: str
+    name: str
+    to: int
+    owed: Sequence[NewDelivery]
+    unmatched: int
+    kept: Sequence[Kept]
+    now: int
+    leased_until: int
+    at_hand: Mapping[int, Record]
+
+
+class Advanced(msgspec.Struct, frozen=True, gc=False):
+    """What advance did: the claims it gave, and the records it newly kept."""
+
+    claims: Sequence[Claim]
+    kept: Sequence[Record]
+
+
+_NOTHING = Advanced((), ())
+
+_OWE = (
+    "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, owed_at, due_at, token, "
+    "redriven) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (position, subscription) DO NOTHING"
+)
+_MOVE_CURSOR = (
+    "INSERT INTO cursors (log, name, position) VALUES (?, ?, ?) "
+    "ON CONFLICT (log, name) DO UPDATE SET position = excluded.position"
+)
+
+
+def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced]:
+    return [_advance_one(tables, command) for command in commands]
+
+
+def _advance_one(tables: Tables, command: Advancing) -> Advanced:
+    log = tables.log(command.log)
+    before = cursor(tables.connection, command.log, command.name)
+    if command.to <= before:
+        return _NOTHING
+    claims = _owe(tables, command)
+    kept = keep(tables, command.kept, [to_micros(copy.record.stored_at) for copy in command.kept])
+    if command.name == LIVE:
+        _count_routed(tables.connection, log, before, command)
+    tables.connection.execute(_MOVE_CURSOR, (log.id, command.name, command.to))
+    return Advanced(claims, kept)
+
+
+def _owe(tables: Tables, command: Advancing) -> list[Claim]:
+    claims, log = [], tables.log(command.log)
+    for new in command.owed:
+        subscription, lane = tables.number(new.subscription), tables.number(new.lane)
+        token = tables.next_token() if new.claimed else None
+        state, due_at = (_CLAIMED, command.leased_until) if new.claimed else (_OWED, command.now)
+        row = (new.position, subscription, lane, state, int(new.claimed), command.now, due_at, token)
+        if not tables.connection.execute(_OWE, row).rowcount:
+            continue
+        log.owed += 1
+        if token is not None:
+            record = command.at_hand.get(new.position) or stored_record(tables, new.position)
+            claims.append(
+                Claim(subscription=new.subscription, lane=new.lane, record=record, attempt=1, token=token)
+            )
+    return claims
+
+
+def _count_routed(connection: sqlite3.Connection, log: Log, before: int, command: Advancing) -> None:
+    (routed,) = connection.execute(
+        "SELECT count(*) FROM records INDEXED BY records_of_log "
+        "WHERE log = ? AND position > ? AND position <= ?",
+        (log.id, before, command.to),
+    ).fetchone()
+    log.unmatched += command.unmatched
+    log.matched += routed - command.unmatched
+
+
+def cursor(connection: sqlite3.Connection, log: str, name: str) -> int:
+    row = connection.execute(
+        "SELECT position FROM cursors WHERE log = (SELECT id FROM logs WHERE name = ?) AND name = ?",
+        (log, name),
+    ).fetchone()
+    return int(row[0]) if row else START
+
+
+ADVANCE: Verb[Advancing, Advanced] = Verb(
+    _advance, before=Failpoint.ADVANCE_BEFORE_COMMIT, committed=Failpoint.ADVANCE_COMMITTED
+)
+
+
+# -- claim and extend --------------------------------------------------------------------------------------
+
+
+class Claiming(msgspec.Struct, frozen=True, gc=False):
+    """The argument of claim."""
+
+    lane: str
+    limit: int
+    now: int
+    leased_until: int
+
+
+_DUE = (
+    "SELECT d.subscription, (SELECT name FROM names WHERE id = d.subscription), d.attempts_made, r.log, "  # noqa: S608
+    f"{RECORD_COLUMNS} FROM deliveries d INDEXED BY deliveries_due CROSS JOIN records r "
+    "ON r.position = d.position WHERE d.lane = ? AND d.due_at IS NOT NULL AND d.due_at <= ? "
+    "ORDER BY d.due_at, d.state, d.position, d.subscription LIMIT ?"
+)
+_NEXT_DUE = (
+    "SELECT due_at FROM deliveries INDEXED BY deliveries_due WHERE lane = ? AND due_at IS NOT NULL "
+    "ORDER BY due_at, state, position, subscription LIMIT 1 OFFSET ?"
+)
+_TAKE = (
+    f"UPDATE deliveries SET state = {_CLAIMED}, token = ?, due_at = ?, attempts_made = attempts_made + 1 "  # noqa: S608
+    "WHERE position = ? AND subscription = ?"
+)
+
+
+def _claim(tables: Tables, commands: Sequence[Claiming]) -> list[Claimed]:
+    return [_claim_one(tables, command) for command in commands]
+
+
+def _claim_one(tables: Tables, command: Claiming) -> Claimed:
+    lane = tables.number_if_known(command.lane)
+    if lane is None:
+        return Claimed(claims=(), next_due_at=None)
+    due = tables.connection.execute(_DUE, (lane, command.now, command.limit)).fetchall()
+    next_due = tables.connection.execute(_NEXT_DUE, (lane, len(due))).fetchone()
+    claims, taken = [], []
+    for subscription, name, attempts_made, log, *row in due:
+        record = make_record(tables.logs_by_id[log].name, tuple(row))
+        token, attempt = tables.next_token(), attempts_made + 1
+        taken.append((token, command.leased_until, record.position, subscription))
+        claims.append(
+            Claim(subscription=name, lane=command.lane, record=record, attempt=attempt, token=token)
+        )
+    tables.connection.executemany(_TAKE, taken)
+    return Claimed(claims=claims, next_due_at=from_micros(next_due[0]) if next_due else None)
+
+
+CLAIM: Verb[Claiming, Claimed] = Verb(_claim, committed=Failpoint.CLAIM_COMMITTED)
+
+
+class Extending(msgspec.Struct, frozen=True, gc=False):
+    """The argument of extend."""
+
+    claims: Sequence[Claim]
+    leased_until: int
+
+
+_EXTEND = "UPDATE deliveries SET due_at = ? WHERE position = ? AND subscription = ? AND token = ?"
+
+
+def _extend(tables: Tables, commands: Sequence[Extending]) -> list[list[bool]]:
+    return [[_extend_one(tables, claim, command) for claim in command.claims] for command in commands]
+
+
+def _extend_one(tables: Tables, claim: Claim, command: Extending) -> bool:
+    updated = tables.connection.execute(
+        "UPDATE deliveries SET due_at = ? WHERE position = ? AND subscription = ? AND token = ?",
+        (
+            command.leased_until,
+            claim.record.position,
+            tables.number_if_known(claim.subscription),
+            claim.token,
+        ),
+    )
+    return updated.rowcount == 1
+
+
+EXTEND: Verb[Extending, Sequence[bool]] = Verb(_extend)
+
+
+# -- settle ------------------------------------------------------------------------------------------------
+
+
+class Settling(msgspec.Struct, frozen=True, gc=False):
+    """The argument of settle."""
+
+    claim: Claim
+    settlement: Settlement
+    now: int
+
+
+_SETTLE = (
+    "UPDATE deliveries SET state = ?, due_at = ?, settled_at = ?, token = NULL, last = ?, attempts = ? "
+    "WHERE position = ? AND subscription = ? AND token = ?"
+)
+_SETTLE_FIRST = _SETTLE + " AND attempts IS NULL"
+_ATTEMPTS = "SELECT attempts FROM deliveries WHERE position = ? AND subscription = ? AND token = ?"
+
+
+def _settle(tables: Tables, commands: Sequence[Settling]) -> list[bool]:
+    return [_settle_one(tables, command) for command in commands]
+
+
+def _settle_one(tables: Tables, command: Settling) -> bool:
+    claim, settlement = command.claim, command.settlement
+    key = (claim.record.position, tables.number_if_known(claim.subscription), claim.token)
+    values = _settled(command)
+    if not tables.connection.execute(_SETTLE_FIRST, (*values, _history(None, settlement), *key)).rowcount:
+        found = tables.connection.execute(_ATTEMPTS, key).fetchone()
+        if found is None:
+            return False
+        tables.connection.execute(_SETTLE, (*values, _history(found[0], settlement), *key))
+    if settlement.state is not DeliveryState.OWED:
+        tables.count(tables.log(claim.record.log).id, settlement.state.value)
+    return True
+
+
+def _settled(command: Settling) -> tuple[int, int | None, int | None, bytes]:
+    """state, due_at, settled_at, last."""
+    given = command.settlement
+    is_retry = given.state is DeliveryState.OWED
+    due_at = to_micros(given.due_at) if given.due_at is not None else None
+    last = Last(
+        given.state,
+        due_at,
+        given.error,
+        given.message,
+        given.exhausted,
+        given.sent_to,
+        given.attempt is not None,
+    )
+    when_due = (command.now if due_at is None else due_at) if is_retry else None
+    return NUMBERS[given.state], when_due, None if is_retry else command.now, _encode(last)
+
+
+def _history(stored: bytes | None, settlement: Settlement) -> bytes | None:
+    """The attempts with this one: the first, and the latest of the others."""
+    if settlement.attempt is None:
+        return stored
+    attempt = _encode(settlement.attempt)
+    attempts = [*_decode_attempts(stored), msgspec.Raw(attempt)] if stored else [msgspec.Raw(attempt)]
+    return _encode(attempts if len(attempts) <= ATTEMPTS_KEPT else [attempts[0], *attempts[2:]])
+
+
+SETTLE: Verb[Settling, bool] = Verb(
+    _settle, before=Failpoint.SETTLE_BEFORE_COMMIT, committed=Failpoint.SETTLE_COMMITTED
+)
+
+
+# -- dead letters ------------------------------------------------------------------------------------------
+
+
+class Redriving(msgspec.Struct, frozen=True, gc=False):
+    """The argument of redrive."""
+
+    ids: Sequence[tuple[str, int]]
+    now: int
+
+
+_REDRIVE = (
+    f"UPDATE deliveries SET state = {_OWED}, due_at = ?, settled_at = NULL, attempts_made = 0, "  # noqa: S608
+    f"redriven = redriven + 1 WHERE position = ? AND subscription = ? AND state = {_DEAD}"
+)
+
+
+def _redrive(tables: Tables, commands: Sequence[Redriving]) -> list[int]:
+    return [_redrive_one(tables, command) for command in commands]
+
+
+def _redrive_one(tables: Tables, command: Redriving) -> int:
+    redriven = []
+    for subscription, position in command.ids:
+        if position > END:
+            continue
+        key = (command.now, position, tables.number_if_known(subscription))
+        if tables.connection.execute(_REDRIVE, key).rowcount:
+            redriven.append(position)
+    for log, count in _logs_of(tables.connection, redriven).items():
+        tables.count(log, "dead", -count)
+    return len(redriven)
+
+
+REDRIVE: Verb[Redriving, int] = Verb(_redrive)
+
+
+class Dropping(msgspec.Struct, frozen=True, gc=False):
+    """The argument of drop_dead."""
+
+    settled_before: int
+    limit: int
+
+
+_LONG_DEAD = (
+    f"SELECT position, subscription FROM deliveries WHERE state = {_DEAD} AND settled_at < ? "  # noqa: S608
+    "ORDER BY settled_at LIMIT ?"
+)
+_DROP = f"UPDATE deliveries SET state = {_DROPPED} WHERE position = ? AND subscription = ?"  # noqa: S608
+
+
+def _drop(tables: Tables, commands: Sequence[Dropping]) -> list[int]:
+    return [_drop_one(tables, command) for command in commands]
+
+
+def _drop_one(tables: Tables, command: Dropping) -> int:
+    gone = tables.connection.execute(_LONG_DEAD, (command.settled_before, command.limit)).fetchall()
+    tables.connection.executemany(_DROP, gone)
+    for log, count in _logs_of(tables.connection, [position for position, _ in gone]).items():
+        tables.count(log, "dead", -count)
+        tables.count(log, "dropped", count)
+    return len(gone)
+
+
+DROP: Verb[Dropping, int] = Verb(_drop)
+
+
+def _logs_of(connection: sqlite3.Connection, positions: Iterable[int]) -> Counter[int]:
+    find = "SELECT log FROM records WHERE position = ?"
+    return Counter(connection.execute(find, (position,)).fetchone()[0] for position in positions)
+
+
+def release_all(tables: Tables, now: int) -> None:
+    """Let every claim of a process that is gone be due at once; its attempt stays counted."""
+    tables.connection.execute(
+        f"UPDATE deliveries INDEXED BY deliveries_due SET state = {_OWED}, token = NULL, due_at = ? "  # noqa: S608
+        f"WHERE due_at IS NOT NULL AND state = {_CLAIMED}",
+        (now,),
+    )
+
+
+def decode_attempts(stored: bytes | None) -> tuple[Attempt, ...]:
+    return msgspec.json.decode(stored, type=tuple[Attempt, ...]) if stored else ()

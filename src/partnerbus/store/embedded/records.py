@@ -1,0 +1,259 @@
+"""Records: appending, keeping, reading, seeking, trimming."""
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
+from typing import NamedTuple
+
+import msgspec
+
+from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.model.delivery import DeliveryState, NewRecord, Record
+from partnerbus.model.event import decode_event
+from partnerbus.store.embedded.database import from_micros
+from partnerbus.store.embedded.states import NUMBERS
+from partnerbus.store.embedded.tables import Log, Tables, insert_many
+from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.protocol import LIVE, START, Kept, LogInfo
+
+_INSERT = "INSERT INTO records (position, log, stored_at, dedup_id, via, body)"
+_ONCE = "ON CONFLICT (dedup_id) DO NOTHING"
+RECORD_COLUMNS = "r.position, r.stored_at, r.via, r.body"
+_NEEDED = ", ".join(
+    str(NUMBERS[state]) for state in (DeliveryState.OWED, DeliveryState.CLAIMED, DeliveryState.DEAD)
+)
+
+
+class NewRow(NamedTuple):
+    """A record on its way into the table, in the order of its columns."""
+
+    position: int
+    log: int
+    stored_at: int
+    dedup_id: bytes
+    via: str | None
+    body: bytes
+
+
+class Appending(msgspec.Struct, frozen=True, gc=False):
+    """The argument of append: `bodies` are the records' encoded events."""
+
+    records: Sequence[NewRecord]
+    bodies: Sequence[bytes]
+    now: int
+
+
+def make_record(log: str, row: tuple[int, int, str | None, bytes]) -> Record:
+    """The record in a row of `RECORD_COLUMNS`."""
+    position, stored_at, via, body = row
+    return Record(
+        log=log, position=position, stored_at=from_micros(stored_at), event=decode_event(body), via=via
+    )
+
+
+# -- append ------------------------------------------------------------------------------------------------
+
+
+def _append(tables: Tables, commands: Sequence[Appending]) -> list[list[Record]]:
+    rows = [row for command in commands for row in _new_rows(tables, command)]
+    stored = _insert(tables, rows)
+    records = [record for command in commands for record in command.records]
+    made = iter([_appended(tables, new, row, stored) for new, row in zip(records, rows, strict=True)])
+    return [[next(made) for _ in command.records] for command in commands]
+
+
+def _new_rows(tables: Tables, command: Appending) -> list[NewRow]:
+    stamp = tables.stored_at = max(tables.stored_at, command.now)
+    rows = []
+    for new, body in zip(command.records, command.bodies, strict=True):
+        tables.position += 1
+        log_id = tables.log(new.log).id
+        rows.append(NewRow(tables.position, log_id, stamp, new.dedup_id, new.via, body))
+    return rows
+
+
+def _insert(tables: Tables, rows: Sequence[NewRow]) -> dict[bytes, int]:
+    """Insert what is not stored yet; give the stored positions of those that were repeated."""
+    if insert_many(tables.connection, _INSERT, _ONCE, rows) == len(rows):
+        repeated = {}
+    else:
+        repeated = _positions(tables.connection, rows)
+    for row in rows:
+        if repeated.get(row.dedup_id, row.position) == row.position:
+            _enter(tables.logs_by_id[row.log], row)
+    return repeated
+
+
+def _enter(log: Log, row: NewRow) -> None:
+    log.head, log.stored_at = row.position, row.stored_at
+    log.accepted += 1
+
+
+def _positions(connection: sqlite3.Connection, rows: Sequence[NewRow]) -> dict[bytes, int]:
+    find = "SELECT position FROM records WHERE dedup_id = ?"
+    return {row.dedup_id: connection.execute(find, (row.dedup_id,)).fetchone()[0] for row in rows}
+
+
+def _appended(tables: Tables, new: NewRecord, row: NewRow, repeated: dict[bytes, int]) -> Record:
+    tables.logs_by_id[row.log].is_routed = 1
+    position = repeated.get(row.dedup_id, row.position)
+    if position != row.position:
+        return stored_record(tables, position)
+    return Record(
+        log=new.log, position=position, stored_at=from_micros(row.stored_at), event=new.event, via=new.via
+    )
+
+
+def stored_record(tables: Tables, position: int) -> Record:
+    """The record at `position`, which must be stored."""
+    log, *row = tables.connection.execute(
+        f"SELECT r.log, {RECORD_COLUMNS} FROM records r WHERE r.position = ?",  # noqa: S608
+        (position,),
+    ).fetchone()
+    return make_record(tables.logs_by_id[log].name, tuple(row))
+
+
+APPEND: Verb[Appending, Sequence[Record]] = Verb(
+    _append, on_disk=True, before=Failpoint.APPEND_BEFORE_COMMIT, committed=Failpoint.APPEND_COMMITTED
+)
+
+
+def keep(tables: Tables, kept: Sequence[Kept], stored_at: Sequence[int]) -> list[Record]:
+    """Store copies of records in other logs, with their own `stored_at`; give those that are new."""
+    rows = []
+    for copy, instant in zip(kept, stored_at, strict=True):
+        tables.position += 1
+        log = tables.log(copy.log)
+        log.stored_at = max(log.stored_at, instant)  # `seek` needs it never to go back within a log
+        record, body = copy.record, copy.record.event.encode()
+        rows.append(NewRow(tables.position, log.id, log.stored_at, _kept_id(copy), record.via, body))
+    repeated = _insert(tables, rows)
+    return [
+        msgspec.structs.replace(
+            copy.record, log=copy.log, position=row.position, stored_at=from_micros(row.stored_at)
+        )
+        for copy, row in zip(kept, rows, strict=True)
+        if repeated.get(row.dedup_id, row.position) == row.position
+    ]
+
+
+def _kept_id(kept: Kept) -> bytes:
+    return blake2b(f"{kept.record.position} {kept.log}".encode(), digest_size=16, person=b"kept").digest()
+
+
+# -- trim --------------------------------------------------------------------------------------------------
+
+
+class Trimming(msgspec.Struct, frozen=True, gc=False):
+    """The argument of trim."""
+
+    log: str
+    before: int
+    limit: int
+
+
+class Trimmed(msgspec.Struct, frozen=True, gc=False):
+    """How many records trim forgot, and the position of the last one."""
+
+    count: int
+    last: int
+
+
+def _trim(tables: Tables, commands: Sequence[Trimming]) -> list[Trimmed]:
+    return [_trim_one(tables, command) for command in commands]
+
+
+def _trim_one(tables: Tables, command: Trimming) -> Trimmed:
+    log = tables.logs.get(command.log)
+    if log is None:
+        return Trimmed(0, START)
+    gone = _forgettable(tables.connection, log, command)
+    for table in ("deliveries", "records"):
+        delete = f"DELETE FROM {table} WHERE position = ?"  # noqa: S608
+        tables.connection.executemany(delete, gone)
+    return Trimmed(len(gone), gone[-1][0] if gone else START)
+
+
+def _forgettable(connection: sqlite3.Connection, log: Log, command: Trimming) -> list[tuple[int]]:
+    found = connection.execute(
+        "SELECT r.position, EXISTS (SELECT 1 FROM deliveries d WHERE d.position = r.position "  # noqa: S608
+        f"AND d.state IN ({_NEEDED})) FROM records r INDEXED BY records_of_log "
+        "WHERE r.log = ? AND r.position < ? ORDER BY r.position LIMIT ?",
+        (log.id, min(command.before, _passed(connection, log) + 1), command.limit),
+    )
+    gone = []
+    for position, is_needed in found:
+        if is_needed:
+            break
+        gone.append((position,))
+    return gone
+
+
+def _passed(connection: sqlite3.Connection, log: Log) -> int:
+    """The position that every cursor has passed; a routed log's live cursor is at START until it moves."""
+    cursors = dict(connection.execute("SELECT name, position FROM cursors WHERE log = ?", (log.id,)))
+    if log.is_routed:
+        cursors.setdefault(LIVE, START)
+    return min(cursors.values(), default=log.head)
+
+
+TRIM: Verb[Trimming, Trimmed] = Verb(_trim, before=Failpoint.TRIM_BEFORE_COMMIT)
+
+
+# -- reading, on a reader's connection ---------------------------------------------------------------------
+
+
+def read_records(
+    connection: sqlite3.Connection, log: str, after: int, until: int, limit: int
+) -> list[Record]:
+    """Records of `log` with `after` < position <= `until`, in order."""
+    rows = connection.execute(
+        f"SELECT {RECORD_COLUMNS} FROM records r INDEXED BY records_of_log "  # noqa: S608
+        "WHERE r.log = (SELECT id FROM logs WHERE name = ?) AND r.position > ? AND r.position <= ? "
+        "ORDER BY r.position LIMIT ?",
+        (log, after, until, limit),
+    ).fetchall()
+    return [make_record(log, row) for row in rows]
+
+
+def head(connection: sqlite3.Connection, log: str) -> int:
+    row = connection.execute("SELECT head FROM logs WHERE name = ?", (log,)).fetchone()
+    return int(row[0]) if row else START
+
+
+def seek(connection: sqlite3.Connection, log: str, stored_at: int) -> int:
+    """Halve the positions of `log` until one stands: `stored_at` never goes back within a log."""
+    low, high = START, head(connection, log)
+    while low < high:
+        middle = (low + high) // 2
+        found = _first_after(connection, log, middle)
+        if found is None or found[0] > high or found[1] >= stored_at:
+            high = middle
+        else:
+            low = found[0]
+    return low
+
+
+def _first_after(connection: sqlite3.Connection, log: str, position: int) -> tuple[int, int] | None:
+    found: tuple[int, int] | None = connection.execute(
+        "SELECT position, stored_at FROM records INDEXED BY records_of_log "
+        "WHERE log = (SELECT id FROM logs WHERE name = ?) AND position > ? ORDER BY position LIMIT 1",
+        (log, position),
+    ).fetchone()
+    return found
+
+
+def log_infos(connection: sqlite3.Connection) -> list[LogInfo]:
+    rows = connection.execute(
+        "SELECT l.name, l.head, (SELECT r.position FROM records r INDEXED BY records_of_log "
+        "WHERE r.log = l.id ORDER BY r.position LIMIT 1) FROM logs l WHERE l.head > 0 ORDER BY l.name"
+    )
+    return [
+        LogInfo(log=name, head=head, horizon=head + 1 if first is None else first)
+        for name, head, first in rows
+    ]
+
+
+def to_datetime(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)

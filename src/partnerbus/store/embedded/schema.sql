@@ -1,0 +1,86 @@
+-- The whole state of an embedded store, version 1 (PRAGMA user_version).
+-- Instants are integer microseconds since 1970, UTC. Names are stored once and used by number.
+
+-- What must never go back, even if the rows that carried it are gone.
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    opened INTEGER NOT NULL,     -- how often the store was opened; the upper half of a claim's token
+    position INTEGER NOT NULL,   -- the last position given
+    stored_at INTEGER NOT NULL,  -- the last instant stamped on a record
+    revision INTEGER NOT NULL    -- the last revision given
+) STRICT;
+
+INSERT INTO state VALUES (1, 0, 0, 0, 0);
+
+-- A log: its head, and its side of the conservation ledger.
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    head INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    is_routed INTEGER NOT NULL,  -- 1 if anything was appended to it; 0 if the router alone filled it
+    accepted INTEGER NOT NULL,
+    unmatched INTEGER NOT NULL,
+    matched INTEGER NOT NULL,
+    owed INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    dead INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    cancelled INTEGER NOT NULL
+) STRICT;
+
+-- Lanes and subscriptions.
+CREATE TABLE names (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- One position for all logs: it grows with every record, so new records are always at the end of the table.
+CREATE TABLE records (
+    position INTEGER PRIMARY KEY,
+    log INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    dedup_id BLOB NOT NULL,
+    via TEXT,
+    body BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX records_of_log ON records (log);  -- an index ends with the row's key: this is (log, position)
+CREATE UNIQUE INDEX records_once ON records (dedup_id);
+
+CREATE TABLE cursors (
+    log INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (log, name)
+) STRICT, WITHOUT ROWID;
+
+-- By position, so that a router's commit writes neighbouring rows. `due_at` is when it may be claimed: the
+-- retry's instant while it is owed, the end of the lease while it is claimed, NULL once it is settled.
+CREATE TABLE deliveries (
+    position INTEGER NOT NULL REFERENCES records (position),
+    subscription INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    attempts_made INTEGER NOT NULL,
+    owed_at INTEGER NOT NULL,
+    due_at INTEGER,
+    settled_at INTEGER,
+    token INTEGER,               -- of the claim that holds it; NULL if none does
+    redriven INTEGER NOT NULL,
+    attempts BLOB,               -- JSON, oldest first
+    last BLOB,                   -- JSON, the last settlement
+    PRIMARY KEY (position, subscription)
+) STRICT, WITHOUT ROWID;
+
+-- `state` is here so that opening finds the claims of a dead process without a look at every owed row.
+CREATE INDEX deliveries_due ON deliveries (lane, due_at, state) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_of_subscription ON deliveries (subscription, position);
+CREATE INDEX deliveries_dead ON deliveries (position, subscription) WHERE state = 3;
+CREATE INDEX deliveries_dead_since ON deliveries (settled_at) WHERE state = 3;
+
+CREATE TABLE registry (
+    key TEXT PRIMARY KEY,
+    value BLOB NOT NULL,
+    revision INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

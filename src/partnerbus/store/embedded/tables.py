@@ -1,0 +1,146 @@
+"""What the writer knows about the file without asking it: counters, names, and each log's head and ledger.
+
+All of it is a cache of rows. `flush` writes what changed at the end of a transaction; `forget`, after a
+rollback, throws the cache away and reads it anew.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain, islice
+
+import msgspec
+
+CHUNKS = (64, 16, 4, 1)
+"""Rows a statement, largest first. Each statement gives the GIL away once, so many rows go in few."""
+
+LEDGER = ("accepted", "unmatched", "matched", "owed", "delivered", "dead", "dropped", "cancelled")
+
+
+class Log(msgspec.Struct):
+    """The row of a log."""
+
+    id: int
+    name: str
+    head: int = 0
+    stored_at: int = 0
+    is_routed: int = 0
+    accepted: int = 0
+    unmatched: int = 0
+    matched: int = 0
+    owed: int = 0
+    delivered: int = 0
+    dead: int = 0
+    dropped: int = 0
+    cancelled: int = 0
+
+
+_LOG_COLUMNS = ("id", "name", "head", "stored_at", "is_routed", *LEDGER)
+SELECT_LOGS = f"SELECT {', '.join(_LOG_COLUMNS)} FROM logs"  # noqa: S608
+_WRITE_LOG = (
+    f"INSERT OR REPLACE INTO logs ({', '.join(_LOG_COLUMNS)}) "  # noqa: S608
+    f"VALUES ({', '.join('?' * len(_LOG_COLUMNS))})"
+)
+
+
+class Tables:
+    """The writer's connection and what it knows; only the writer thread may use it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.position = self.stored_at = self.revision = self.token = 0
+        self.logs: dict[str, Log] = {}
+        self.logs_by_id: dict[int, Log] = {}
+        self._names: dict[str, int] = {}
+        self._changed: dict[int, Log] = {}
+        self._counters = (0, 0, 0)
+
+    def begin_epoch(self) -> None:
+        """Make sure that no token of an earlier opening is ever given again."""
+        self.connection.execute("UPDATE state SET opened = opened + 1")
+        opened = self.connection.execute("SELECT opened FROM state").fetchone()[0]
+        self.token = opened << 32
+
+    def forget(self) -> None:
+        """Read everything anew; what was given but not committed stays a gap."""
+        position, stored_at, revision = self.connection.execute(
+            "SELECT position, stored_at, revision FROM state"
+        ).fetchone()
+        self._counters = (position, stored_at, revision)
+        self.position = max(self.position, position)
+        self.stored_at = max(self.stored_at, stored_at)
+        self.revision = max(self.revision, revision)
+        self._names = {}
+        self._changed = {}
+        self.logs_by_id = {row[0]: Log(*row) for row in self.connection.execute(SELECT_LOGS)}
+        self.logs = {log.name: log for log in self.logs_by_id.values()}
+
+    def flush(self) -> None:
+        """Write what the transaction changed."""
+        counters = (self.position, self.stored_at, self.revision)
+        if counters != self._counters:
+            self.connection.execute("UPDATE state SET position = ?, stored_at = ?, revision = ?", counters)
+            self._counters = counters
+        for log in self._changed.values():
+            self.connection.execute(_WRITE_LOG, msgspec.structs.astuple(log))
+        self._changed = {}
+
+    def log(self, name: str) -> Log:
+        """The row of `name`, about to be changed; a new one if there is none."""
+        log = self.logs.get(name)
+        if log is None:
+            log = Log(max(self.logs_by_id, default=0) + 1, name)
+            self.logs[name] = self.logs_by_id[log.id] = log
+        self._changed[log.id] = log
+        return log
+
+    def count(self, log_id: int, column: str, change: int = 1) -> None:
+        """Change one number of a log's ledger."""
+        log = self.logs_by_id[log_id]
+        setattr(log, column, getattr(log, column) + change)
+        self._changed[log_id] = log
+
+    def number(self, name: str) -> int:
+        """The number of a lane or subscription; a new one if it has none."""
+        found = self._names.get(name)
+        if found is None:
+            row = self.connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                cursor = self.connection.execute("INSERT INTO names (name) VALUES (?)", (name,))
+                row = (cursor.lastrowid,)
+            found = self._names[name] = int(row[0])
+        return found
+
+    def number_if_known(self, name: str) -> int | None:
+        """The number of a lane or subscription, None if it has none."""
+        found = self._names.get(name)
+        if found is None:
+            row = self.connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+            return int(row[0]) if row else None
+        return found
+
+    def next_token(self) -> int:
+        self.token += 1
+        return self.token
+
+
+def insert_many(
+    connection: sqlite3.Connection, head: str, tail: str, rows: Sequence[Sequence[object]]
+) -> int:
+    """`head` VALUES rows `tail`, in few statements; give how many rows were changed."""
+    if not rows:
+        return 0
+    row = f"({', '.join('?' * len(rows[0]))})"
+    changed, left = 0, iter(rows)
+    for size in _sizes(len(rows)):
+        parameters = tuple(chain.from_iterable(islice(left, size)))
+        statement = f"{head} VALUES {', '.join([row] * size)} {tail}"
+        changed += connection.execute(statement, parameters).rowcount
+    return changed
+
+
+def _sizes(count: int) -> list[int]:
+    sizes: list[int] = []
+    for size in CHUNKS:
+        sizes += [size] * (count // size)
+        count %= size
+    return sizes
