@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 import click
@@ -11,6 +12,8 @@ import click
 from partnerbus import __version__
 from partnerbus.cli.asking import config_option
 from partnerbus.node.settings import Setting, Settings, load_settings, table
+
+_METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", Path: "FOLDER"}
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,7 +28,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., N
         flags = f"--{setting.option}/--no-{setting.option}"
         return click.option(flags, setting.name, default=None, help=setting.help)
     shown = f"{setting.help}  [{setting.default}]" if setting.default != "" else setting.help
-    metavar = setting.kind.__name__.upper()
+    metavar = "|".join(setting.kind) if issubclass(setting.kind, StrEnum) else _METAVARS[setting.kind]
     return click.option(f"--{setting.option}", setting.name, metavar=metavar, help=shown)
 
 

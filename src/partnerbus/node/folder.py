@@ -46,16 +46,6 @@ class DataFolder:
     def exists(self) -> bool:
         return self.path.is_dir()
 
-    def make(self) -> None:
-        """Make the folder for its owner alone, unless it is there; one that is there is left as it is."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise ConfigurationError(
-                f"the data folder {self.path} cannot be made: {error.strerror}"
-            ) from None
-
     def secret_box(self) -> SecretBox:
         try:
             return SecretBox.from_file(self.path / "secret.key")
@@ -98,7 +88,6 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def opened(folder: DataFolder, clock: Clock, failpoints: Failpoints) -> AsyncIterator[Opened]:
     """Own the folder for the length of the block. Raises `StoreLocked` if another process does."""
-    folder.make()
     store = await EmbeddedStore.open(folder.path, clock, failpoints)
     try:
         box = folder.secret_box()
