@@ -27,6 +27,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from partnerbus.kernel.clock import Clock
+from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets.addresses import AddressGuard
 
 CALL_TIMEOUT = timedelta(seconds=5)
@@ -92,6 +93,27 @@ class OutboundFailure(msgspec.Struct, frozen=True, kw_only=True):
 
     failure: Failure
     message: str
+
+
+_REPLIES = {
+    Failure.TIMEOUT: (ErrorCode.TIMEOUT, True),
+    Failure.CONNECTION: (ErrorCode.CONNECTION_FAILURE, True),
+    Failure.TLS: (ErrorCode.CONNECTION_FAILURE, True),
+    Failure.NAME_LOOKUP: (ErrorCode.CONNECTION_FAILURE, True),
+    Failure.NAME_UNKNOWN: (ErrorCode.CONNECTION_FAILURE, False),
+    Failure.ADDRESS_REFUSED: (ErrorCode.INVALID_PARAMETER, False),
+    Failure.INVALID: (ErrorCode.INVALID_PARAMETER, False),
+}
+"""Timeouts and connection failures are retried, DNS failures and invalid addresses are not (documented).
+
+That a resolver out of order and a certificate not accepted are retried is assumed: both get mended.
+"""
+
+
+def failure_reply(failure: OutboundFailure) -> Reply:
+    """The reply of a target that gave no answer."""
+    error, retryable = _REPLIES[failure.failure]
+    return Reply(error=error, message=failure.message, retryable=retryable)
 
 
 class Outbound(Protocol):

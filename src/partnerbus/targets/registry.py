@@ -4,11 +4,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import Target
 from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.aws import AwsCaller
+from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.dead_letter import DeadLetterQueue, dead_letter_refusal
-from partnerbus.targets.invoker import Invoker
+from partnerbus.targets.http import HttpInvoker
+from partnerbus.targets.invoker import Forward, Invoker, Lookup
+from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.sqs import SqsInvoker, SqsQueues
 
 NO_SUCH_KIND = (
     "This node has no targets of that kind: it delivers to API destinations, SQS queues and event buses."
@@ -72,3 +79,19 @@ class Targets:
         """Close every connection."""
         for close in self._close:
             await close()
+
+
+def make_targets(
+    settings: TargetSettings, lookup: Lookup, secrets: SecretBox, clock: Clock, forward: Forward
+) -> Targets:
+    """Everything this node can deliver to. Connections are opened at the first delivery."""
+    guard = AddressGuard(settings.allow_private)
+    outbound = AiohttpOutbound(clock, guard)
+    aws_outbound = AiohttpOutbound(clock, guard=None)
+    queues = SqsQueues(AwsCaller(aws_outbound, clock, settings.aws_endpoint_url))
+    invokers: dict[str, Invoker] = {
+        "events:api-destination": HttpInvoker(lookup, secrets, outbound, clock),
+        "events:event-bus": BusInvoker(lookup, forward),
+        "sqs": SqsInvoker(queues),
+    }
+    return Targets(invokers, DeadLetterQueue(queues), guard, (outbound.close, aws_outbound.close))

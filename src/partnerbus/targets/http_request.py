@@ -1,0 +1,153 @@
+"""The HTTP request of an API destination, from its parts.
+
+Three layers give headers, query parameters and the body's members: the service's defaults, the target's
+HttpParameters, the connection's; a later one wins over an equal name of an earlier one (documented). The
+target's values may be dynamic paths into the event, so they are hostile input: percent-encoded in a path
+or query, and refused in a header if they would end its line.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import quote, unquote_plus, urlencode
+
+import msgspec
+
+from partnerbus.model.paths import EventDocument, resolve
+from partnerbus.model.resources import ConnectionParameter, HttpParameters, ParameterPlace
+from partnerbus.targets.outbound import OutboundRequest
+
+USER_AGENT = "Amazon/EventBridge/ApiDestinations"
+
+_DEFAULT_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
+_FIXED_HEADERS = {
+    "User-Agent": USER_AGENT,
+    "Range": "bytes=0-1048575",
+    "Accept-Encoding": "gzip,deflate",
+}
+"""What the service sends whatever anybody asks for (documented).
+
+Its `Connection: close` is left out: connections are used again.
+"""
+
+STRIPPED_HEADERS = frozenset({
+    "a-im", "accept-charset", "accept-datetime", "accept-encoding", "cache-control", "connection",
+    "content-encoding", "content-length", "content-md5", "date", "expect", "forwarded", "from", "host",
+    "http2-settings", "if-match", "if-modified-since", "if-none-match", "if-range",
+    "if-unmodified-since", "max-forwards", "origin", "pragma", "proxy-authorization", "range", "referer",
+    "te", "trailer", "transfer-encoding", "user-agent", "upgrade", "via", "warning",
+})  # fmt: skip
+"""Headers that are left out, without a word, if a target or connection sets them (documented)."""
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_BREAKS_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class BadRequest(ValueError):
+    """The request cannot be made for this event; the text says why, and holds no secret."""
+
+
+class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request is made of. `parameters` are the connection's, opened; `authorization` its header."""
+
+    method: str
+    url: str
+    payload: bytes
+    target: HttpParameters
+    parameters: tuple[ConnectionParameter, ...]
+    authorization: tuple[str, str]
+
+
+def build_request(parts: RequestParts, document: EventDocument) -> OutboundRequest:
+    """The request; `BadRequest` if it cannot be made."""
+    return OutboundRequest(
+        method=parts.method,
+        url=_url(parts, document),
+        headers=_headers(parts, document),
+        body=_body(parts.payload, _of(parts, ParameterPlace.BODY)),
+    )
+
+
+def _url(parts: RequestParts, document: EventDocument) -> str:
+    base, _, own_query = parts.url.partition("?")
+    added = {name: _resolved(value, name, document) for name, value in parts.target.query.items()}
+    added |= _of(parts, ParameterPlace.QUERY)
+    kept = [
+        pair for pair in own_query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in added
+    ]
+    query = "&".join((*kept, *([urlencode(added, quote_via=quote)] if added else ())))
+    filled = _fill_path(base, parts.target.path_values, document)
+    return f"{filled}?{query}" if query else filled
+
+
+def _fill_path(url: str, values: Iterable[str], document: EventDocument) -> str:
+    """Each `*` of the path becomes the next value, percent-encoded, from left to right (documented)."""
+    origin_end = url.find("/", url.find("//") + 2)
+    if origin_end < 0:
+        return url
+    pieces = url[origin_end:].split("*")
+    filled = [url[:origin_end], pieces[0]]
+    given = iter(values)
+    for piece in pieces[1:]:
+        value = next(given, None)
+        if value is None:
+            raise BadRequest("The URL's path has more * than the target has path parameter values.")
+        filled += (_segment(_resolved(value, "*", document)), piece)
+    return "".join(filled)
+
+
+def _segment(value: str) -> str:
+    """A value as (part of) a path segment; one that would name another path is refused."""
+    if value in ("", ".", ".."):
+        raise BadRequest("A path parameter value is empty or made of dots.")
+    return quote(value, safe="")
+
+
+def _headers(parts: RequestParts, document: EventDocument) -> dict[str, str]:
+    target = {name: _resolved(value, name, document) for name, value in parts.target.headers.items()}
+    merged: dict[str, tuple[str, str]] = {}
+    for layer in (_DEFAULT_HEADERS, target, _of(parts, ParameterPlace.HEADER)):
+        merged |= {
+            name.lower(): (name, value)
+            for name, value in layer.items()
+            if name.lower() not in STRIPPED_HEADERS
+        }
+    name, value = parts.authorization
+    if name.lower() in STRIPPED_HEADERS:
+        raise BadRequest("The API key's header is one that cannot be set.")
+    merged[name.lower()] = (name, value)
+    headers = {**dict(merged.values()), **_FIXED_HEADERS}
+    _check_headers(headers)
+    return headers
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise BadRequest("A header's name is not valid.")
+        if _BREAKS_A_LINE.search(value):
+            raise BadRequest(f"The value of header {name} holds a control character.")
+
+
+def _body(payload: bytes, members: Mapping[str, str]) -> bytes:
+    """The input with the connection's body parameters as members of it (assumed: if it is an object)."""
+    if not members:
+        return payload
+    try:
+        found = _decode_object(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return payload
+    return _encode({**found, **members})
+
+
+def _resolved(value: str, name: str, document: EventDocument) -> str:
+    found = resolve(value, document)
+    if found is None:
+        raise BadRequest(f"The path of HTTP parameter {name} leads to nothing in the event.")
+    return found
+
+
+def _of(parts: RequestParts, place: ParameterPlace) -> dict[str, str]:
+    return {parameter.name: parameter.value for parameter in parts.parameters if parameter.place is place}

@@ -1,0 +1,109 @@
+"""SQS queues: as targets, and as what dead letters are sent to."""
+
+from collections.abc import Mapping
+
+from partnerbus.model.arns import Arn
+from partnerbus.model.paths import EventDocument, resolve
+from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
+from partnerbus.model.resources import Target
+from partnerbus.targets.aws import AwsCall, AwsCaller
+from partnerbus.targets.invoker import Invocation
+
+URLS_KEPT = 10_000
+"""How many queue URLs are remembered."""
+
+
+class SqsQueues:
+    """Sends to queues by their ARN.
+
+    At AWS a queue's URL follows from its ARN. Emulators write it in ways of their own, so they are asked
+    (GetQueueUrl) once for each queue.
+    """
+
+    def __init__(self, aws: AwsCaller) -> None:
+        self._aws = aws
+        self._urls: dict[str, str] = {}
+
+    async def send(
+        self,
+        queue_arn: str,
+        body: str,
+        *,
+        group_id: str | None = None,
+        attributes: dict[str, str] | None = None,
+    ) -> Reply:
+        """Send `body` with String attributes; the deduplication is the queue's own, by content."""
+        arn = Arn.parse(queue_arn)
+        if arn is None or arn.service != "sqs":
+            return Reply(error=ErrorCode.INVALID_PARAMETER, message="That is no ARN of an SQS queue.")
+        url = await self._url(arn)
+        if isinstance(url, Reply):
+            return url
+        parameters: dict[str, object] = {"QueueUrl": url, "MessageBody": body}
+        if group_id is not None:
+            parameters["MessageGroupId"] = group_id
+        if attributes:
+            parameters["MessageAttributes"] = {
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            }
+        answer = await self._aws.call(_call(arn, "SendMessage", parameters))
+        if not isinstance(answer, Reply):
+            return ACCEPTED
+        if answer.error is ErrorCode.NO_RESOURCE:
+            self._urls.pop(str(arn), None)
+        return answer
+
+    async def _url(self, arn: Arn) -> str | Reply:
+        if not self._aws.is_emulated:
+            suffix = "amazonaws.com.cn" if arn.partition == "aws-cn" else "amazonaws.com"
+            return f"https://sqs.{arn.region}.{suffix}/{arn.account}/{arn.resource}"
+        known = self._urls.get(str(arn))
+        return known or await self._ask(arn)
+
+    async def _ask(self, arn: Arn) -> str | Reply:
+        named = {"QueueName": arn.resource, "QueueOwnerAWSAccountId": arn.account}
+        answer = await self._aws.call(_call(arn, "GetQueueUrl", named))
+        if isinstance(answer, Reply):
+            return answer
+        if len(self._urls) >= URLS_KEPT:
+            self._urls.clear()
+        self._urls[str(arn)] = str(answer.get("QueueUrl", ""))
+        return self._urls[str(arn)]
+
+
+class SqsInvoker:
+    """A queue as a target: the input is the message's body."""
+
+    kind = "sqs"
+
+    def __init__(self, queues: SqsQueues) -> None:
+        self._queues = queues
+
+    def refusal(self, target: Target) -> str | None:
+        """A FIFO queue needs a message group (documented); whether the queue exists shows later."""
+        if _is_fifo(target.arn) and not target.message_group_id:
+            return "A FIFO queue needs a message group id."
+        return None
+
+    async def invoke(self, invocation: Invocation) -> Reply:
+        """Send the input to the queue."""
+        target = invocation.target
+        group_id = None
+        if target.message_group_id is not None:
+            group_id = resolve(target.message_group_id, EventDocument(invocation.record.event))
+            if not group_id:
+                return Reply(
+                    error=ErrorCode.INVALID_PARAMETER,
+                    message="The path of the message group id leads to nothing in the event.",
+                )
+        return await self._queues.send(target.arn, invocation.payload.decode(), group_id=group_id)
+
+
+def _is_fifo(queue_arn: str) -> bool:
+    return queue_arn.endswith(".fifo")
+
+
+def _call(arn: Arn, operation: str, parameters: Mapping[str, object]) -> AwsCall:
+    return AwsCall(
+        service="sqs", operation=operation, region=arn.region, account=arn.account, parameters=parameters
+    )
