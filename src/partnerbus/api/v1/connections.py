@@ -1,0 +1,237 @@
+"""Connections: how API destinations are authorized. Secrets are sealed, and never given back."""
+
+import secrets
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+
+from partnerbus.api.errors import ApiError, already_exists, invalid, limit_exceeded, not_found
+from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
+from partnerbus.api.v1.connection_auth import (
+    WRONG_PARAMETERS,
+    AuthShape,
+    Unsupported,
+    auth_shape,
+    check_supported,
+    credentials,
+    parameters_of,
+    with_credentials,
+)
+from partnerbus.api.v1.paging import ListInput, page
+from partnerbus.api.v1.shapes import Shape, seconds
+from partnerbus.kernel.errors import RevisionConflict
+from partnerbus.model.resources import AuthorizationType, Connection, connection_key
+
+AUTHORIZED = "AUTHORIZED"
+DELETING = "DELETING"
+
+
+class CreateInput(Input, frozen=True, kw_only=True):
+    name: str
+    authorization_type: AuthorizationType
+    auth_parameters: AuthShape
+    description: str | None = None
+    invocation_connectivity_parameters: Unsupported | None = None
+    kms_key_identifier: str | None = None
+
+
+class UpdateInput(Input, frozen=True, kw_only=True):
+    name: str
+    authorization_type: AuthorizationType | None = None
+    auth_parameters: AuthShape = AuthShape()
+    description: str | None = None
+    invocation_connectivity_parameters: Unsupported | None = None
+    kms_key_identifier: str | None = None
+
+
+class NameInput(Input, frozen=True, kw_only=True):
+    name: str
+
+
+class CreateOutput(Output, frozen=True, kw_only=True):
+    connection_arn: str
+    connection_state: str
+    creation_time: float
+    last_modified_time: float
+
+
+class ChangeOutput(Output, frozen=True, kw_only=True):
+    connection_arn: str
+    connection_state: str
+    creation_time: float
+    last_modified_time: float
+    last_authorized_time: float | None = None
+
+
+class DescribeOutput(Output, frozen=True, kw_only=True):
+    connection_arn: str
+    name: str
+    connection_state: str
+    authorization_type: str
+    secret_arn: str
+    auth_parameters: AuthShape
+    creation_time: float
+    last_modified_time: float
+    last_authorized_time: float | None = None
+    description: str | None = None
+    kms_key_identifier: str | None = None
+
+
+class ListConnectionsInput(ListInput, frozen=True, kw_only=True):
+    name_prefix: str | None = None
+    connection_state: str | None = None
+
+
+class ConnectionItem(Shape, frozen=True, kw_only=True):
+    connection_arn: str
+    name: str
+    connection_state: str
+    authorization_type: str
+    creation_time: float
+    last_modified_time: float
+    last_authorized_time: float | None = None
+
+
+class ListConnectionsOutput(Output, frozen=True, kw_only=True):
+    connections: list[ConnectionItem]
+    next_token: str | None = None
+
+
+# -- handlers ------------------------------------------------------------------------------------------
+
+
+async def create_connection(services: Services, call: Call, given: CreateInput) -> Output:
+    kind = given.authorization_type
+    check_supported(kind, given.auth_parameters, given.invocation_connectivity_parameters)
+    user, secret = credentials(kind, given.auth_parameters)
+    if user is None or secret is None:
+        raise invalid(WRONG_PARAMETERS.format(kind))
+    owned = connection_key(call.account, call.region, "")
+    if sum(1 for _ in services.catalog.list(Connection, owned)) >= services.limits.connections:
+        raise limit_exceeded()
+    now = services.clock.now()
+    connection = Connection(
+        account=call.account,
+        region=call.region,
+        name=given.name,
+        uuid=str(uuid.uuid4()),
+        secret_suffix=f"{uuid.uuid4()}-{secrets.token_hex(3)}",
+        authorization=kind,
+        user=user,
+        sealed_secret=services.secrets.seal(secret),
+        state=AUTHORIZED,
+        created_at=now,
+        modified_at=now,
+        authorized_at=now,
+        description=given.description,
+        kms_key=given.kms_key_identifier,
+        parameters=parameters_of(services.secrets, given.auth_parameters.invocation_http_parameters, ()),
+    )
+    try:
+        await services.catalog.create(connection)
+    except RevisionConflict:
+        raise already_exists(f"Connection {given.name} already exists.") from None
+    return CreateOutput(
+        connection_arn=connection.arn,
+        connection_state=connection.state,
+        creation_time=epoch_seconds(now),
+        last_modified_time=epoch_seconds(now),
+    )
+
+
+async def describe_connection(services: Services, call: Call, given: NameInput) -> Output:
+    found = _existing(services, call, given.name)
+    return DescribeOutput(
+        connection_arn=found.arn,
+        name=found.name,
+        connection_state=found.state,
+        authorization_type=found.authorization,
+        secret_arn=found.secret_arn,
+        auth_parameters=auth_shape(found),
+        creation_time=epoch_seconds(found.created_at),
+        last_modified_time=epoch_seconds(found.modified_at),
+        last_authorized_time=seconds(found.authorized_at),
+        description=found.description,
+        kms_key_identifier=found.kms_key,
+    )
+
+
+async def update_connection(services: Services, call: Call, given: UpdateInput) -> Output:
+    before = _existing(services, call, given.name)
+    kind = given.authorization_type or before.authorization
+    check_supported(kind, given.auth_parameters, given.invocation_connectivity_parameters)
+    now = services.clock.now()
+    after = msgspec.structs.replace(
+        with_credentials(services.secrets, before, kind, given.auth_parameters),
+        state=AUTHORIZED,
+        modified_at=now,
+        authorized_at=now,
+        description=before.description if given.description is None else given.description,
+        kms_key=before.kms_key if given.kms_key_identifier is None else given.kms_key_identifier or None,
+        parameters=parameters_of(
+            services.secrets, given.auth_parameters.invocation_http_parameters, before.parameters
+        ),
+    )
+    await services.catalog.replace(before, after)
+    return _changed(after, after.state)
+
+
+async def delete_connection(services: Services, call: Call, given: NameInput) -> Output:
+    found = _existing(services, call, given.name)
+    await services.catalog.remove(found)
+    return _changed(found, DELETING)
+
+
+async def list_connections(services: Services, call: Call, given: ListConnectionsInput) -> Output:
+    def after(name: str | None) -> Iterator[Connection]:
+        last = None if name is None else connection_key(call.account, call.region, name)
+        prefix = connection_key(call.account, call.region, given.name_prefix or "")
+        for found in services.catalog.list(Connection, prefix, after=last):
+            if given.connection_state in (None, found.state):
+                yield found
+
+    found = page(services, call, given, after, lambda one: one.name)
+    return ListConnectionsOutput(connections=[_item(one) for one in found.items], next_token=found.next_token)
+
+
+def no_such_connection(name: str) -> ApiError:
+    return not_found(f"Failed to describe the connection(s). Connection '{name}' does not exist.")
+
+
+def _existing(services: Services, call: Call, name: str) -> Connection:
+    found = services.catalog.get(Connection, connection_key(call.account, call.region, name))
+    if found is None:
+        raise no_such_connection(name)
+    return found
+
+
+def _changed(connection: Connection, state: str) -> ChangeOutput:
+    return ChangeOutput(
+        connection_arn=connection.arn,
+        connection_state=state,
+        creation_time=epoch_seconds(connection.created_at),
+        last_modified_time=epoch_seconds(connection.modified_at),
+        last_authorized_time=seconds(connection.authorized_at),
+    )
+
+
+def _item(connection: Connection) -> ConnectionItem:
+    return ConnectionItem(
+        connection_arn=connection.arn,
+        name=connection.name,
+        connection_state=connection.state,
+        authorization_type=connection.authorization,
+        creation_time=epoch_seconds(connection.created_at),
+        last_modified_time=epoch_seconds(connection.modified_at),
+        last_authorized_time=seconds(connection.authorized_at),
+    )
+
+
+OPERATIONS: dict[str, Operation] = {
+    "CreateConnection": operation(CreateInput, create_connection),
+    "DeleteConnection": operation(NameInput, delete_connection),
+    "DescribeConnection": operation(NameInput, describe_connection),
+    "ListConnections": operation(ListConnectionsInput, list_connections),
+    "UpdateConnection": operation(UpdateInput, update_connection),
+}

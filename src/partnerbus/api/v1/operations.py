@@ -1,0 +1,29 @@
+"""Every operation of this face that the node serves."""
+
+from collections.abc import Mapping
+
+from partnerbus.api.operation import Operation
+from partnerbus.api.v1 import (
+    api_destinations,
+    connections,
+    event_buses,
+    event_patterns,
+    event_sources,
+    events,
+    partner_sources,
+    rule_targets,
+    rules,
+)
+
+OPERATIONS: Mapping[str, Operation] = {
+    **api_destinations.OPERATIONS,
+    **connections.OPERATIONS,
+    **event_buses.OPERATIONS,
+    **event_sources.OPERATIONS,
+    **events.OPERATIONS,
+    **partner_sources.OPERATIONS,
+    **rule_targets.OPERATIONS,
+    **rules.OPERATIONS,
+    **event_patterns.OPERATIONS,
+}
+"""By name; any other operation of the model is answered as not yet supported."""
