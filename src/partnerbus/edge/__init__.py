@@ -1,0 +1,1 @@
+"""HTTP: the wire protocol, signatures, limits."""

@@ -1,0 +1,44 @@
+"""Sending answers, and what every answer carries."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from datetime import datetime
+from email.utils import format_datetime
+from typing import Any
+
+import msgspec
+
+from partnerbus.kernel.clock import Clock
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+JSON: Header = (b"content-type", b"application/json")
+
+
+class DateHeader:
+    """The `Date` of answers. SDKs correct their own clock by it, so it follows ours, shifts included."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._second = datetime.min
+        self._header: Header = (b"date", b"")
+
+    def now(self) -> Header:
+        """The header for an answer that leaves now; made once a second."""
+        second = self._clock.now().replace(microsecond=0)
+        if second != self._second:
+            self._second = second
+            self._header = (b"date", format_datetime(second, usegmt=True).encode())
+        return self._header
+
+
+async def send_answer(send: Send, status: int, body: bytes, headers: Iterable[Header]) -> None:
+    """Send a whole answer; its length is added."""
+    length = (b"content-length", str(len(body)).encode())
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def error_body(sentence: str) -> bytes:
+    """An error where the wire protocol of the service does not apply."""
+    return msgspec.json.encode({"error": sentence})
