@@ -1,0 +1,231 @@
+"""Operations on the targets of a rule."""
+
+import asyncio
+
+import pytest
+
+from partnerbus.model.delivery import NewRecord
+from partnerbus.model.event import Event
+from partnerbus.model.resources import RetryPolicy, Rule, Target
+from tests.api.world import CUSTOMER, OTHER, PATTERN, QUEUE, REGION, Caller, World, refusal
+
+GOOD = {"FailedEntryCount": 0, "FailedEntries": []}
+LIMIT = ("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
+
+
+@pytest.fixture(autouse=True)
+async def rule(customer: Caller) -> None:
+    await customer("PutRule", Name="all", EventPattern=PATTERN)
+
+
+def queue(target_id: str, **members: object) -> dict:
+    return {"Id": target_id, "Arn": QUEUE, **members}
+
+
+def stored(world: World) -> dict[str, Target]:
+    (found,) = world.services.catalog.list(Rule, "rule:")
+    return {target.id: target for target in found.targets}
+
+
+async def listed(customer: Caller) -> list:
+    targets: list = (await customer("ListTargetsByRule", Rule="all"))["Targets"]
+    return targets
+
+
+async def test_put_list_remove(customer: Caller) -> None:
+    assert await customer("PutTargets", Rule="all", Targets=[queue("b"), queue("a")]) == GOOD
+    assert await listed(customer) == [queue("a"), queue("b")]
+    assert await customer("RemoveTargets", Rule="all", Ids=["a", "unknown"]) == GOOD
+    assert await listed(customer) == [queue("b")]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"Input": '{"constant": true}'},
+        {"InputPath": "$.detail"},
+        {"InputTransformer": {"InputTemplate": '{"a": <a>}', "InputPathsMap": {"a": "$.detail.a"}}},
+        {"InputTransformer": {"InputTemplate": '"text"'}},
+        {"InputTransformer": {"InputTemplate": '"text"', "InputPathsMap": {}}},
+        {"RetryPolicy": {}},
+        {"RetryPolicy": {"MaximumRetryAttempts": 0}},
+        {"RetryPolicy": {"MaximumEventAgeInSeconds": 60}},
+        {"RetryPolicy": {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86_400}},
+        {"DeadLetterConfig": {}},
+        {"DeadLetterConfig": {"Arn": f"arn:aws:sqs:{REGION}:{CUSTOMER}:dead"}},
+        {"SqsParameters": {}},
+        {"SqsParameters": {"MessageGroupId": "one"}},
+        {"HttpParameters": {}},
+        {"HttpParameters": {"PathParameterValues": ["a"], "HeaderParameters": {"X-A": "b"}}},
+        {"HttpParameters": {"QueryStringParameters": {}}},
+        {"KinesisParameters": {"PartitionKeyPath": "$.id"}},
+        {
+            "EcsParameters": {
+                "TaskDefinitionArn": "arn:aws:ecs:eu-central-1:111111111111:task-definition/t",
+                "TaskCount": 2,
+                "NetworkConfiguration": {"awsvpcConfiguration": {"Subnets": ["s"]}},
+            }
+        },
+        {"BatchParameters": {"JobDefinition": "d", "JobName": "n", "ArrayProperties": {"Size": 2}}},
+        {"RunCommandParameters": {"RunCommandTargets": [{"Key": "tag:a", "Values": ["b"]}]}},
+        {"RedshiftDataParameters": {"Database": "d", "Sqls": ["select 1"], "WithEvent": False}},
+        {"SageMakerPipelineParameters": {"PipelineParameterList": [{"Name": "n", "Value": "v"}]}},
+        {"AppSyncParameters": {"GraphQLOperation": "query { a }"}},
+        {"RoleArn": "arn:aws:iam::111111111111:role/r"},
+    ],
+    ids=str,
+)
+async def test_a_target_comes_back_as_it_was_put(customer: Caller, members: dict) -> None:
+    assert await customer("PutTargets", Rule="all", Targets=[queue("q", **members)]) == GOOD
+    assert await listed(customer) == [queue("q", **members)]
+
+
+async def test_what_the_engine_reads_of_it(world: World, customer: Caller) -> None:
+    await customer(
+        "PutTargets",
+        Rule="all",
+        Targets=[
+            queue(
+                "q",
+                RetryPolicy={"MaximumRetryAttempts": 3},
+                DeadLetterConfig={"Arn": QUEUE},
+                SqsParameters={"MessageGroupId": "$.id"},
+                HttpParameters={"PathParameterValues": ["p"], "QueryStringParameters": {"q": "v"}},
+                InputTransformer={"InputTemplate": "<a>", "InputPathsMap": {"a": "$.id"}},
+            ),
+            queue("plain"),
+        ],
+    )
+    target, plain = stored(world)["q"], stored(world)["plain"]
+    assert (target.retry, plain.retry) == (RetryPolicy(max_retries=3, max_age_seconds=86_400), RetryPolicy())
+    assert (target.dead_letter_arn, plain.dead_letter_arn) == (QUEUE, None)
+    assert target.message_group_id == "$.id"
+    assert target.http is not None
+    assert (target.http.path_values, target.http.headers, target.http.query) == (("p",), {}, {"q": "v"})
+    assert target.input_transformer is not None
+    assert (target.input_transformer.template, target.input_transformer.paths) == ("<a>", {"a": "$.id"})
+
+
+async def _append(world: World) -> int:
+    bus = world.services.catalog.bus(CUSTOMER, REGION, "default")
+    assert bus is not None
+    event = Event(
+        id="1",
+        detail_type="t",
+        source="shop",
+        account=CUSTOMER,
+        time="2026-01-01T00:00:00Z",
+        region=REGION,
+    )
+    number = len(await world.stored(bus))
+    (record,) = await world.services.store.append(
+        [NewRecord(log=bus.log, dedup_id=number.to_bytes(16, "big"), event=event)]
+    )
+    return record.position
+
+
+async def test_a_target_starts_at_the_head_and_keeps_its_start(world: World, customer: Caller) -> None:
+    first_head = await _append(world)
+    await customer("PutTargets", Rule="all", Targets=[queue("a")])
+    before = stored(world)["a"]
+    assert before.since == first_head
+    second_head = await _append(world)
+    await customer("PutTargets", Rule="all", Targets=[queue("a", Input="1"), queue("b")])
+    after = stored(world)
+    assert (after["a"].subscription, after["a"].since) == (before.subscription, first_head)
+    assert after["a"].input == "1"
+    assert after["b"].since == second_head
+    assert after["b"].subscription != before.subscription
+    await customer("RemoveTargets", Rule="all", Ids=["a"])
+    await customer("PutTargets", Rule="all", Targets=[queue("a")])
+    assert stored(world)["a"].subscription != before.subscription
+    assert stored(world)["a"].since == second_head
+
+
+async def test_sentences(customer: Caller) -> None:
+    assert await refusal(
+        customer, "PutTargets", Rule="all", Targets=[queue("q", Input="1", InputPath="$.id")]
+    ) == (
+        "ValidationException",
+        "Only one of Input, InputPath, or InputTransformer must be provided for target q.",
+    )
+    template = {"InputTemplate": '"<b>"', "InputPathsMap": {"a": "$.id"}}
+    code, message = await refusal(
+        customer, "PutTargets", Rule="all", Targets=[queue("q", InputTransformer=template)]
+    )
+    assert code == "ValidationException"
+    assert message.startswith("InputTemplate for target q contains invalid placeholder")
+    for operation, members in (
+        ("PutTargets", {"Targets": [queue("q")]}),
+        ("RemoveTargets", {"Ids": ["q"]}),
+        ("ListTargetsByRule", {}),
+    ):
+        assert await refusal(customer, operation, Rule="none", **members) == (
+            "ResourceNotFoundException",
+            "Rule none does not exist on EventBus default.",
+        )
+        assert await refusal(customer, operation, Rule="all", EventBusName="none", **members) == (
+            "ResourceNotFoundException",
+            "Event bus none does not exist.",
+        )
+
+
+async def test_five_targets_and_no_sixth(customer: Caller) -> None:
+    await customer("PutTargets", Rule="all", Targets=[queue(str(n)) for n in range(5)])
+    assert await refusal(customer, "PutTargets", Rule="all", Targets=[queue("5")]) == LIMIT
+    assert await customer("PutTargets", Rule="all", Targets=[queue("4", Input="1")]) == GOOD
+    assert len(await listed(customer)) == 5
+
+
+async def test_ten_entries_in_one_request(customer: Caller) -> None:
+    code, _ = await refusal(customer, "PutTargets", Rule="all", Targets=[queue(str(n)) for n in range(11)])
+    assert code == "ValidationException"
+    code, _ = await refusal(customer, "RemoveTargets", Rule="all", Ids=[str(n) for n in range(11)])
+    assert code == "ValidationException"
+    await customer("RemoveTargets", Rule="all", Ids=[str(n) for n in range(10)])
+
+
+async def test_a_target_that_cannot_be_served_fails_alone(customer: Caller) -> None:
+    answer = await customer(
+        "PutTargets",
+        Rule="all",
+        Targets=[
+            {"Id": "lambda", "Arn": f"arn:aws:lambda:{REGION}:{CUSTOMER}:function:f"},
+            {"Id": "no-arn", "Arn": "queue"},
+            queue("fifo-dead", DeadLetterConfig={"Arn": f"{QUEUE}.fifo"}),
+            queue("good"),
+        ],
+    )
+    assert answer["FailedEntryCount"] == 3
+    assert [entry["TargetId"] for entry in answer["FailedEntries"]] == ["lambda", "no-arn", "fifo-dead"]
+    assert all(entry["ErrorCode"] and entry["ErrorMessage"] for entry in answer["FailedEntries"])
+    assert [target["Id"] for target in await listed(customer)] == ["good"]
+
+
+async def test_a_failed_entry_leaves_the_target_that_was_there(customer: Caller) -> None:
+    await customer("PutTargets", Rule="all", Targets=[queue("q")])
+    bad = {"Id": "q", "Arn": f"arn:aws:lambda:{REGION}:{CUSTOMER}:function:f"}
+    assert (await customer("PutTargets", Rule="all", Targets=[bad]))["FailedEntryCount"] == 1
+    assert await listed(customer) == [queue("q")]
+
+
+async def test_the_role_of_a_foreign_bus_is_kept(world: World, customer: Caller) -> None:
+    """Seen at the model, since whether a foreign bus can be put is the targets' affair."""
+    bus = {"Id": "bus", "Arn": f"arn:aws:events:{REGION}:{OTHER}:event-bus/default"}
+    role = "arn:aws:iam::111111111111:role/r"
+    answer = await customer(
+        "PutTargets", Rule="all", Targets=[{**bus, "RoleArn": role}, queue("q", RoleArn=role)]
+    )
+    if answer["FailedEntryCount"] == 0:
+        await customer("PutTargets", Rule="all", Targets=[bus, queue("q")])
+        assert stored(world)["bus"].role_arn == role
+    else:
+        await customer("PutTargets", Rule="all", Targets=[queue("q")])
+    assert stored(world)["q"].role_arn is None
+
+
+async def test_targets_put_at_once_are_all_there(customer: Caller) -> None:
+    await asyncio.gather(
+        *(customer("PutTargets", Rule="all", Targets=[queue(str(n))]) for n in range(4)),
+    )
+    assert [target["Id"] for target in await listed(customer)] == ["0", "1", "2", "3"]

@@ -1,0 +1,160 @@
+"""A node's operations without its network: real store, real catalog, the face, a clock that stands still."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from cryptography.fernet import Fernet
+
+from partnerbus.api.face import Face
+from partnerbus.api.operation import Call, Limits, Services
+from partnerbus.api.v1.operations import OPERATIONS
+from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.publish import Publisher
+from partnerbus.kernel.clock import ManualClock
+from partnerbus.kernel.failpoints import Failpoint, Failpoints
+from partnerbus.kernel.secrets import SecretBox
+from partnerbus.kernel.telemetry import Metrics
+from partnerbus.model.delivery import Record
+from partnerbus.model.resources import EventBus
+from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.protocol import START
+from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.registry import TargetSettings, make_targets
+
+REGION = "eu-central-1"
+PARTNER = "acme.com"
+PARTNER_ACCOUNT = "999999999999"
+CUSTOMER = "111111111111"
+OTHER = "222222222222"
+SOURCE = "aws.partner/acme.com/orders"
+
+PATTERN = '{"source": ["shop"]}'
+QUEUE = f"arn:aws:sqs:{REGION}:{CUSTOMER}:dead-letters"
+
+
+class Refused(Exception):
+    """The face answered with an error."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+async def refusal(caller: "Caller", operation: str, **members: object) -> tuple[str, str]:
+    """Code and sentence of the refusal that this call meets."""
+    with pytest.raises(Refused) as caught:
+        await caller(operation, **members)
+    return caught.value.code, caught.value.message
+
+
+class Caller:
+    """Somebody who calls operations: an account in a region, perhaps a partner's."""
+
+    def __init__(
+        self,
+        face: Face,
+        account: str,
+        region: str = REGION,
+        partner: str | None = None,
+        any_partner: bool = False,
+    ) -> None:
+        self._face = face
+        self._account = account
+        self._region = region
+        self._partner = partner
+        self._any_partner = any_partner
+
+    async def __call__(self, operation: str, **members: object) -> dict:
+        """The answer's members; `Refused` if it is an error."""
+        call = Call(
+            request_id=str(uuid4()),
+            operation=operation,
+            account=self._account,
+            region=self._region,
+            partner=self._partner,
+            any_partner=self._any_partner,
+        )
+        answer = await self._face.answer(call, json.dumps(members).encode())
+        body = json.loads(answer.body) if answer.body else {}
+        if answer.error is not None:
+            raise Refused(answer.status, body["__type"], body["message"])
+        return body
+
+    async def every(self, operation: str, items: str, **members: object) -> list:
+        """All items of a list, page by page."""
+        found: list = []
+        token: dict[str, object] = {}
+        while True:
+            answer = await self(operation, **members, **token)
+            found += answer[items]
+            if "NextToken" not in answer:
+                return found
+            token = {"NextToken": answer["NextToken"]}
+
+
+class World:
+    """The parts, and callers on them."""
+
+    def __init__(self, services: Services, clock: ManualClock) -> None:
+        self.services = services
+        self.clock = clock
+        self.face = Face(services, OPERATIONS)
+        self.partner = self.caller(PARTNER_ACCOUNT, partner=PARTNER)
+        self.customer = self.caller(CUSTOMER)
+        self.other = self.caller(OTHER)
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        *,
+        failpoints: Mapping[Failpoint, str] | None = None,
+        limits: Limits | None = None,
+        allow_private: bool = True,
+    ) -> "World":
+        clock = ManualClock()
+        points = Failpoints(failpoints)
+        store = await EmbeddedStore.open(folder, clock, points)
+        catalog = Catalog(store, clock)
+        await catalog.load()
+        box = SecretBox(Fernet.generate_key())
+        settings = TargetSettings(allow_private=allow_private, aws_endpoint_url="http://127.0.0.1:1")
+        services = Services(
+            catalog=catalog,
+            store=store,
+            publisher=Publisher(store),
+            targets=make_targets(settings, catalog, box, clock, _no_forward),
+            clock=clock,
+            secrets=box,
+            failpoints=points,
+            metrics=Metrics(),
+            limits=limits or Limits(),
+        )
+        return cls(services, clock)
+
+    async def close(self) -> None:
+        await self.services.targets.close()
+        await self.services.store.close()
+
+    def caller(
+        self, account: str, region: str = REGION, partner: str | None = None, any_partner: bool = False
+    ) -> Caller:
+        return Caller(self.face, account, region, partner, any_partner)
+
+    async def advance(self, **duration: float) -> None:
+        await self.clock.advance(timedelta(**duration))
+
+    async def stored(self, bus: EventBus | None) -> list[Record]:
+        """What the log of a bus holds."""
+        assert bus is not None
+        return list(await self.services.store.read(bus.log, START))
+
+
+async def _no_forward(invocation: Invocation, bus: EventBus) -> None:
+    raise AssertionError("nothing is delivered here")
