@@ -85,19 +85,18 @@ class ManualClock:
     async def advance(self, duration: timedelta, settle: Callable[[], Awaitable[None]] | None = None) -> None:
         """Move forwards by `duration`, stopping at each instant somebody waits for.
 
-        After each stop `settle` runs, to let the woken work (which may use threads and sockets) finish
-        before the time moves on; without it the event loop gets a few turns.
+        At each stop the event loop gets a few turns, so that who was woken can wait anew. `settle` runs
+        there too, to let the woken work (which may use threads and sockets) finish before the time moves on.
         """
         until = self._now + duration
-        settle = settle or _let_others_run
-        await settle()
+        await _settled(settle)
         while self._waiting and self._waiting[0][0] <= until:
-            due, _, wake = heapq.heappop(self._waiting)
-            self._now = max(self._now, due)
-            wake()
-            await settle()
+            self._now = max(self._now, self._waiting[0][0])
+            while self._waiting and self._waiting[0][0] <= self._now:
+                heapq.heappop(self._waiting)[2]()
+            await _settled(settle)
         self._now = until
-        await settle()
+        await _settled(settle)
 
     async def sleep_until(self, instant: datetime) -> None:
         if instant <= self._now:
@@ -132,6 +131,13 @@ class ManualClock:
         if entry in self._waiting:
             self._waiting.remove(entry)
             heapq.heapify(self._waiting)
+
+
+async def _settled(settle: Callable[[], Awaitable[None]] | None) -> None:
+    await _let_others_run()
+    if settle is not None:
+        await settle()
+        await _let_others_run()
 
 
 async def _let_others_run() -> None:
