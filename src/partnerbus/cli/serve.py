@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 from collections.abc import Callable
 from enum import StrEnum
@@ -12,6 +13,8 @@ import click
 from partnerbus import __version__
 from partnerbus.cli.asking import config_option
 from partnerbus.node.settings import Setting, Settings, load_settings, table
+
+ENOUGH_FILES = 65_536
 
 _METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", Path: "FOLDER"}
 
@@ -43,8 +46,17 @@ def serve(config: Path | None, **options: str | bool | None) -> None:
     """
     given = {name: value for name, value in options.items() if value is not None}
     settings = load_settings(given, config=config)
+    raise_file_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(_serve(settings))
+
+
+def raise_file_limit() -> None:
+    """Allow as many open sockets as the machine lets us have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(hard, ENOUGH_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

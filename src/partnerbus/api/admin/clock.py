@@ -24,7 +24,7 @@ async def show_clock(services: AdminServices, _request: Request) -> ClockView:
 
 
 async def advance_clock(services: AdminServices, request: Request) -> ClockView:
-    if services.running is None:
+    if services.running() is None:
         raise AdminRefused("no server runs on this folder, so there is no clock to move", 409)
     if services.shift is None:
         raise AdminRefused("this server's clock cannot be moved; start it with --test-clock", 409)

@@ -1,6 +1,6 @@
 """What a route of the admin face gets and gives."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -34,16 +34,16 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes work with.
 
-    `running` and `shift` are None when a command has opened the folder itself; `shift` also without a test
-    clock. `redrive` is the engine's, which wakes the lanes, or the store's own.
+    `running` gives None when a command has opened the folder itself; `shift` is None then, and without a
+    test clock. `redrive` is the engine's, which wakes the lanes, or the store's own.
     """
 
     accounts: Accounts
     catalog: Catalog
     store: Store
     clock: Clock
-    redrive: Callable[[list[tuple[str, int]]], Awaitable[int]]
-    running: Running | None = None
+    redrive: Callable[[Sequence[tuple[str, int]]], Awaitable[int]]
+    running: Callable[[], Running | None] = lambda: None
     shift: Callable[[timedelta], None] | None = None
 
 

@@ -29,7 +29,7 @@ async def show_status(services: AdminServices, _request: Request) -> Status:
     ledgers = [await store.ledger(info.log) for info in await store.logs()]
     return Status(
         version=__version__,
-        server=services.running,
+        server=services.running(),
         now=services.clock.now(),
         accounts=sum(1 for _ in catalog.list(Account, "account:")),
         sources=sum(1 for _ in catalog.list(PartnerSource, "source:")),

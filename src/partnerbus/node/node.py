@@ -1,0 +1,215 @@
+"""The composition root: the one place that knows every concrete class.
+
+What is opened first is closed last: the folder with its lock, the targets, the engine, the server. So a node
+that stops takes no more requests, answers those under way, lets attempts under way end, and lets go of the
+folder; `operator.json` goes first of all, so that no command finds a server that is leaving.
+"""
+
+import os
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from partnerbus.api.admin.face import AdminFace
+from partnerbus.api.admin.request import AdminServices, Running
+from partnerbus.api.face import Face
+from partnerbus.api.operation import Limits, Services
+from partnerbus.api.v1.operations import OPERATIONS
+from partnerbus.edge.app import make_app
+from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
+from partnerbus.edge.server import Server
+from partnerbus.edge.sigv4 import Verifier
+from partnerbus.engine.accounts import Accounts
+from partnerbus.engine.engine import Engine
+from partnerbus.engine.sources import PartnerSources, expiry_sweep
+from partnerbus.kernel.clock import Clock, SystemClock
+from partnerbus.kernel.errors import StoreLocked
+from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.telemetry import Log, Metrics, make_log
+from partnerbus.model.resources import EventBus
+from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened
+from partnerbus.node.settings import AuthMode, Settings
+from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.registry import Targets, TargetSettings, make_targets
+
+LOCK_PATIENCE = timedelta(seconds=2)
+"""How long a command, or a server that is stopping, may still hold the folder when a node starts."""
+
+LOCK_PAUSE = timedelta(milliseconds=50)
+
+
+class Node:
+    """One server on one data folder: `async with Node(settings) as node: … node.url …`.
+
+    `clock` is the node's time. Signatures are judged by the machine's, since their makers live by it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        failpoints: Failpoints | None = None,
+        log: Log | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self._failpoints = failpoints or Failpoints.from_environment()
+        self._log = log or make_log(settings.log_level)
+        self._lifetime = timedelta(days=settings.pending_source_days)
+        self._token = draw_token()
+        self._stack = AsyncExitStack()
+        self._engine: Engine | None = None
+        self._running: Running | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens; empty before it has started."""
+        return self._running.url if self._running is not None else ""
+
+    async def idle(self) -> None:
+        """Wait until every stored event is routed and nothing is in flight or due."""
+        if self._engine is not None:
+            await self._engine.idle()
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+        self._log.info("stopped", url=self.url)
+        self._running = None
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        found = await self._own_folder(stack)
+        found.folder.forget_operator()
+        targets = self._make_targets(found)
+        stack.push_async_callback(targets.close)
+        engine = self._engine = self._make_engine(found, targets)
+        server = self._make_server(found, targets, engine)
+        server.bind()  # before anything moves: a taken port stops the start
+        await stack.enter_async_context(engine)
+        stack.push_async_callback(engine.drain, self._drain)
+        await stack.enter_async_context(server)
+        self._running = self._describe(server.url)
+        stack.callback(found.folder.forget_operator)
+        found.folder.write_operator(Operator(url=server.url, token=self._token, pid=os.getpid()))
+        self._log.info("started", url=server.url, auth=self.settings.auth.value, region=self.settings.region)
+
+    async def _own_folder(self, stack: AsyncExitStack) -> Opened:
+        folder = DataFolder(self.settings.data)
+        patience = SystemClock()
+        until = patience.now() + LOCK_PATIENCE
+        while True:
+            try:
+                return await stack.enter_async_context(opened(folder, self.clock, self._failpoints))
+            except StoreLocked:
+                if patience.now() >= until:
+                    raise
+            await patience.sleep(LOCK_PAUSE)
+
+    # -- parts -----------------------------------------------------------------------------------------
+
+    def _make_targets(self, found: Opened) -> Targets:
+        settings = TargetSettings(
+            allow_private=self.settings.allow_private_targets,
+            aws_endpoint_url=self.settings.aws_endpoint_url or None,
+        )
+        return make_targets(settings, found.catalog, found.secrets, self.clock, self._forward)
+
+    async def _forward(self, invocation: Invocation, bus: EventBus) -> None:
+        """Bus targets publish through the engine, which is made of the targets."""
+        assert self._engine is not None
+        await self._engine.publisher.forward(invocation, bus)
+
+    def _make_engine(self, found: Opened, targets: Targets) -> Engine:
+        sources = PartnerSources(found.catalog, self.clock, self._failpoints, self._lifetime)
+        return Engine(
+            store=found.store,
+            catalog=found.catalog,
+            targets=targets,
+            clock=self.clock,
+            failpoints=self._failpoints,
+            metrics=self.metrics,
+            log=self._log,
+            sweeps=[expiry_sweep(sources)],
+            keep=timedelta(seconds=self.settings.keep_events_seconds),
+        )
+
+    def _make_server(self, found: Opened, targets: Targets, engine: Engine) -> Server:
+        services = Services(
+            catalog=found.catalog,
+            store=found.store,
+            publisher=engine.publisher,
+            targets=targets,
+            clock=self.clock,
+            secrets=found.secrets,
+            failpoints=self._failpoints,
+            metrics=self.metrics,
+            limits=Limits(
+                entries_bytes=self.settings.max_entries_bytes, pending_source_lifetime=self._lifetime
+            ),
+        )
+        app = make_app(
+            face=Face(services, OPERATIONS, log=self._log),
+            authenticator=self._make_authenticator(found.accounts),
+            admin=self._make_admin(found, engine),
+            operator_token=self._token,
+            ready=lambda: _not_ready(engine),
+            clock=SystemClock(),
+            failpoints=self._failpoints,
+            metrics=self.metrics,
+            log=self._log,
+            entries_bytes=self.settings.max_entries_bytes,
+        )
+        return Server(app, self.settings.host, self.settings.port, drain=self._drain)
+
+    def _make_authenticator(self, accounts: Accounts) -> Authenticator:
+        if self.settings.auth is AuthMode.NONE:
+            return AnyCalls(self.settings.default_account, self.settings.region)
+        return SignedCalls(
+            Verifier(accounts, SystemClock(), skew=timedelta(seconds=self.settings.skew_seconds))
+        )
+
+    def _make_admin(self, found: Opened, engine: Engine) -> AdminFace:
+        shiftable = self.clock if isinstance(self.clock, SystemClock) and self.settings.test_clock else None
+        return AdminFace(
+            AdminServices(
+                accounts=found.accounts,
+                catalog=found.catalog,
+                store=found.store,
+                clock=self.clock,
+                redrive=engine.redrive,
+                running=lambda: self._running,
+                shift=shiftable.shift if shiftable is not None else None,
+            )
+        )
+
+    @property
+    def _drain(self) -> timedelta:
+        return timedelta(seconds=self.settings.drain_seconds)
+
+    def _describe(self, url: str) -> Running:
+        return Running(
+            url=url,
+            pid=os.getpid(),
+            started_at=self.clock.now(),
+            auth=self.settings.auth,
+            region=self.settings.region,
+        )
+
+
+def _not_ready(engine: Engine) -> str | None:
+    if engine.is_ready:
+        return None
+    down = ", ".join(sorted(engine.down)) or "everything"
+    return f"Not running: {down}."
