@@ -77,12 +77,15 @@ class Agenda(Generic[K]):
         if due_at is None:
             await self._changed.wait()
             return
-        sleeper = asyncio.create_task(self._clock.sleep_until(due_at))
-        sleeper.add_done_callback(lambda _: self._changed.set())
+        sleeper = asyncio.create_task(self._sleep_until(due_at))
         try:
             await self._changed.wait()
         finally:
             sleeper.cancel()
+
+    async def _sleep_until(self, due_at: datetime) -> None:
+        await self._clock.sleep_until(due_at)
+        self._changed.set()
 
     def _collect(self) -> None:
         """Move what has become due to the line, and forget what was put again at an earlier instant."""
