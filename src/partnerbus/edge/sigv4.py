@@ -204,6 +204,7 @@ def _presented(credential: str, signed_headers: str, signature: str, date: str) 
 def _basic(date: str) -> str:
     """A date in ISO 8601 basic format; one in the format of HTTP is turned into it."""
     if _BASIC.fullmatch(date):
+        _instant(date)
         return date
     try:
         return parsedate_to_datetime(date).astimezone(UTC).strftime(_BASIC_FORMAT)
