@@ -10,7 +10,7 @@ from itertools import chain, islice
 
 import msgspec
 
-CHUNKS = (64, 16, 4, 1)
+CHUNKS = (256, 64, 16, 4, 1)
 """Rows a statement, largest first. Each statement gives the GIL away once, so many rows go in few."""
 
 LEDGER = ("accepted", "unmatched", "matched", "owed", "delivered", "dead", "dropped", "cancelled")
