@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -307,7 +308,9 @@ async def test_ten_thousand_subscriptions_of_which_one_matches(world: World) -> 
         await world.rule(bus, *targets, name=f"rule{number}", pattern=f'{{"source": ["shop{number}"]}}')
     await world.put(bus, source="shop1234")
     await world.engine.idle()
-    assert {found.target.arn for found in world.targets.received} == {sink(f"1234-{each}") for each in range(5)}
+    assert {found.target.arn for found in world.targets.received} == {
+        sink(f"1234-{each}") for each in range(5)
+    }
 
 
 async def test_a_backlog_larger_than_a_batch_is_routed_in_turns(parts: Parts) -> None:
@@ -325,7 +328,9 @@ async def test_a_backlog_larger_than_a_batch_is_routed_in_turns(parts: Parts) ->
 
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
-def test_whatever_changes_each_event_is_owed_once_to_what_matches(data: st.DataObject, tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
+def test_each_event_is_owed_once_to_what_matches_it(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Rules come, change and go between events; a plain list of what should arrive is the oracle."""
 
     async def run() -> None:

@@ -74,18 +74,19 @@ class Dispatcher:
         self._changed = changed
         self._lanes = Lanes(room)
         self._agenda: Agenda[str] = Agenda(clock)
-        self._held_back: set[str] = set()
         self._under_way: set[asyncio.Task[None]] = set()
         self._interruptible: set[asyncio.Task[None]] = set()
+        self._pausing: dict[asyncio.Task[None], datetime] = {}
         self._leased: dict[tuple[str, int], _Leased] = {}
         self._anything_leased = asyncio.Event()
         self._is_stopping = False
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is in flight and nothing is due."""
-        busy = self._under_way or self._lanes.held or self._lanes.waiting or self._held_back
-        return not busy and not self._agenda.anything_due
+        """Whether nothing is in flight and nothing is due; what waits for the clock is neither."""
+        now = self._clock.now()
+        pausing = sum(until > now for until in self._pausing.values())
+        return pausing == len(self._under_way) and not self._agenda.anything_due
 
     # -- what the router asks --------------------------------------------------------------------------
 
@@ -201,14 +202,12 @@ class Dispatcher:
         used = 0
         try:
             claimed = await self._store.claim(lane, taken, LEASE)
-            self._held_back.discard(lane)
             used = len(claimed.claims)
             self.dispatch(claimed.claims)
             if claimed.next_due_at is not None:
                 self.owe(lane, claimed.next_due_at)
         except Exception:  # noqa: BLE001 (tried again)
             self._log.exception("lane not claimed, will be tried again", lane=lane)
-            self._held_back.add(lane)
             self.owe(lane, self._clock.now() + PAUSE)
         finally:
             self.give_back(lane, taken - used)
@@ -246,7 +245,7 @@ class Dispatcher:
         """Settle, however long the store takes to be able to."""
         pause = PAUSE
         while (is_held := await self._settled(claim, ended.settlement)) is None:
-            if await self._interruptibly(_truly(self._clock.sleep(pause))) is None:
+            if not await self._interruptibly(self._pause(pause)):
                 return
             pause = min(2 * pause, LONGEST_PAUSE)
         if is_held and ended.settlement.state is DeliveryState.OWED:
@@ -261,10 +260,20 @@ class Dispatcher:
             self._log.exception("not settled, will be tried again", delivery=claim.delivery_id)
             return None
 
+    async def _pause(self, duration: timedelta) -> bool:
+        """Wait; True once it is over."""
+        task = _this_task()
+        self._pausing[task] = self._clock.now() + duration
+        self._changed()
+        try:
+            await self._clock.sleep(duration)
+        finally:
+            del self._pausing[task]
+        return True
+
     async def _interruptibly(self, work: Coroutine[None, None, T]) -> T | None:
         """The end of `work`; None if `drain` cut it short."""
-        task = asyncio.current_task()
-        assert task is not None
+        task = _this_task()
         if self._is_stopping:
             work.close()
             return None
@@ -336,6 +345,7 @@ class Reservation:
                 self._dispatcher.owe(lane)
 
 
-async def _truly(work: Coroutine[None, None, None]) -> bool:
-    await work
-    return True
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

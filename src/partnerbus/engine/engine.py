@@ -126,7 +126,10 @@ class Engine:
         return redriven
 
     async def idle(self) -> None:
-        """Wait until every stored event is routed and nothing is in flight or due."""
+        """Wait until every stored event is routed and nothing is in flight or due.
+
+        What waits for the clock is not due: a retry, and what is tried again after the store failed.
+        """
         while not (self._routers.is_quiet and self._dispatcher.is_quiet):
             self._changed.clear()
             await self._changed.wait()

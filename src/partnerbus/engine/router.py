@@ -197,14 +197,15 @@ class Routers:
         self._changed = changed
         self._agenda: Agenda[str] = Agenda(routing.clock)
         self._newest: dict[str, int] = {}
+        self._paused: set[str] = set()
         self._idle: OrderedDict[str, Router] = OrderedDict()
         self._steps: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether everything that was told of is routed."""
-        return not self._newest
+        """Whether everything that was told of is routed, save what waits for the clock after a failure."""
+        return len(self._newest) == len(self._paused) and not self._agenda.anything_due
 
     def news(self, log: str, position: int) -> None:
         """There is a record at `position` of `log`."""
@@ -243,12 +244,14 @@ class Routers:
 
     async def _turn(self, log: str) -> None:
         """One step of a log; it gets another turn if it is behind, and after a pause if the step failed."""
+        self._paused.discard(log)
         try:
             router = self._idle.pop(log, None) or Router(Cursor(log), self._routing)
             is_behind = await router.position() < self._newest[log] and await router.step()
             is_behind = is_behind and await router.position() < self._newest[log]
         except Exception:
             self._routing.log.exception("routing failed, will be tried again", log=log)
+            self._paused.add(log)
             self._agenda.put(log, self._routing.clock.now() + PAUSE)
             return
         self._remember(log, router)
