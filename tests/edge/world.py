@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -333,3 +333,10 @@ def operations(gate: Gate) -> dict[str, Operation]:
         "ListReplays": failing(StoreUnavailable()),
         "ListArchives": failing(ApiError("AccessDeniedException", "No.", 403)),
     }
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that sockets bring about."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.005)
