@@ -18,6 +18,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCr
 from botocore.exceptions import BotoCoreError
 from botocore.model import ServiceModel, Shape
 from botocore.parsers import ResponseParser, create_parser
+from botocore.regions import EndpointResolver
 from botocore.serialize import create_serializer
 
 from partnerbus.kernel.clock import Clock
@@ -80,13 +81,17 @@ Output = Mapping[str, object]
 
 
 class AwsCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call. `account` is whose resource it is about."""
+    """One call. `account` is whose resource it is about.
+
+    `expects` is the member that the operation's output always has: without it somebody else answered.
+    """
 
     service: str
     operation: str
     region: str
     account: str
     parameters: Mapping[str, object]
+    expects: str
 
 
 class AwsCaller:
@@ -126,17 +131,15 @@ class _Service:
     """How requests to one service are written and its answers read."""
 
     def __init__(self, session: botocore.session.Session, name: str) -> None:
-        self._session = session
         self._model: ServiceModel = session.get_service_model(name)
         protocol = self._model.resolved_protocol
         self._serializer = create_serializer(protocol, include_validation=False)
         self._parser: ResponseParser = create_parser(protocol)
-        self._resolver = session.get_component("endpoint_resolver")
-        self.endpoint("us-east-1")  # reads the endpoint data now, in the thread
+        self._regions = EndpointResolver(session.get_data("endpoints"))
 
     def endpoint(self, region: str) -> str | None:
         """The service's URL in a region; None if AWS has no such region."""
-        found = self._resolver.construct_endpoint(self._model.endpoint_prefix, region)
+        found = self._regions.construct_endpoint(self._model.endpoint_prefix, region)
         return f"https://{found['hostname']}/" if found else None
 
     def request(self, call: AwsCall, endpoint: str, credentials: ReadOnlyCredentials) -> OutboundRequest:
@@ -159,13 +162,10 @@ class _Service:
         try:
             output = cast(dict[str, object], self._parser.parse(response, shape))
         except (BotoCoreError, ValueError):
-            return Reply(
-                error=ErrorCode.ERROR_FROM_TARGET,
-                message="The answer cannot be read.",
-                retryable=True,
-                status=answer.status,
-            )
-        return output if answer.status < 300 else _error_reply(output, answer.status)
+            return _unreadable(answer.status)
+        if answer.status >= 300:
+            return _error_reply(output, answer.status)
+        return output if call.expects in output else _unreadable(answer.status)
 
 
 class _Services:
@@ -222,6 +222,16 @@ class _CredentialChain:
 
 def _look_in_chain() -> Credentials | None:
     return botocore.session.Session().get_credentials()
+
+
+def _unreadable(status: int) -> Reply:
+    """For an answer that is not the service's, such as a gateway's."""
+    return Reply(
+        error=ErrorCode.ERROR_FROM_TARGET,
+        message="The answer is not one of the AWS service.",
+        retryable=True,
+        status=status,
+    )
 
 
 def _error_reply(output: Output, status: int) -> Reply:

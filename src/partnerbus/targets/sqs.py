@@ -46,7 +46,7 @@ class SqsQueues:
             parameters["MessageAttributes"] = {
                 name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
             }
-        answer = await self._aws.call(_call(arn, "SendMessage", parameters))
+        answer = await self._aws.call(_call(arn, "SendMessage", parameters, "MessageId"))
         if not isinstance(answer, Reply):
             return ACCEPTED
         if answer.error is ErrorCode.NO_RESOURCE:
@@ -62,12 +62,12 @@ class SqsQueues:
 
     async def _ask(self, arn: Arn) -> str | Reply:
         named = {"QueueName": arn.resource, "QueueOwnerAWSAccountId": arn.account}
-        answer = await self._aws.call(_call(arn, "GetQueueUrl", named))
+        answer = await self._aws.call(_call(arn, "GetQueueUrl", named, "QueueUrl"))
         if isinstance(answer, Reply):
             return answer
         if len(self._urls) >= URLS_KEPT:
             self._urls.clear()
-        self._urls[str(arn)] = str(answer.get("QueueUrl", ""))
+        self._urls[str(arn)] = str(answer["QueueUrl"])
         return self._urls[str(arn)]
 
 
@@ -103,7 +103,12 @@ def _is_fifo(queue_arn: str) -> bool:
     return queue_arn.endswith(".fifo")
 
 
-def _call(arn: Arn, operation: str, parameters: Mapping[str, object]) -> AwsCall:
+def _call(arn: Arn, operation: str, parameters: Mapping[str, object], expects: str) -> AwsCall:
     return AwsCall(
-        service="sqs", operation=operation, region=arn.region, account=arn.account, parameters=parameters
+        service="sqs",
+        operation=operation,
+        region=arn.region,
+        account=arn.account,
+        parameters=parameters,
+        expects=expects,
     )

@@ -1,0 +1,378 @@
+"""API destinations against a real receiver: what is sent, and what becomes of each answer."""
+
+import asyncio
+import base64
+import gzip
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from partnerbus.kernel.clock import ManualClock
+from partnerbus.kernel.secrets import SecretBox
+from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
+from partnerbus.model.resources import (
+    AuthorizationType,
+    Connection,
+    ConnectionParameter,
+    HttpParameters,
+    ParameterPlace,
+)
+from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.http import HttpInvoker
+from partnerbus.targets.http_request import STRIPPED_HEADERS
+from partnerbus.targets.outbound import CALL_TIMEOUT, AiohttpOutbound
+from partnerbus.testing.receiver import Hang, Huge, Received, Receiver, Reset, Respond, Script
+from tests.targets.things import (
+    SECRET,
+    SECRETS,
+    Resources,
+    a_connection,
+    a_destination,
+    a_target,
+    an_invocation,
+)
+
+HEADER, QUERY, BODY = ParameterPlace.HEADER, ParameterPlace.QUERY, ParameterPlace.BODY
+
+
+class Sending:
+    """An HTTP invoker over one receiver."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+        self.clock = ManualClock()
+        self.outbound = AiohttpOutbound(self.clock, AddressGuard(allow_private=True))
+
+    def invoker(self, path: str, method: str, connection: Connection) -> tuple[HttpInvoker, str]:
+        destination = a_destination(self.receiver.url + path, method, connection)
+        lookup = Resources(destination, connection)
+        return HttpInvoker(lookup, SECRETS, self.outbound, self.clock), destination.arn
+
+    async def send(
+        self,
+        answer: Script | None = None,
+        *,
+        path: str = "/hook",
+        method: str = "POST",
+        http: HttpParameters | None = None,
+        connection: Connection | None = None,
+        payload: bytes = b'{"n":1.0}',
+        detail: object = None,
+    ) -> Reply:
+        if answer is not None:
+            self.receiver.script(path, answer)
+        invoker, arn = self.invoker(path, method, connection or a_connection(secret="key"))
+        return await invoker.invoke(an_invocation(a_target(arn, http), payload, detail))
+
+    @property
+    def last(self) -> Received:
+        return self.receiver.requests[-1]
+
+
+@pytest.fixture
+async def sending(receiver: Receiver) -> AsyncIterator[Sending]:
+    sending = Sending(receiver)
+    yield sending
+    await sending.outbound.close()
+
+
+def parameter(place: ParameterPlace, name: str, value: str, *, secret: bool = False) -> ConnectionParameter:
+    return ConnectionParameter(
+        place=place, name=name, value=SECRETS.seal(value) if secret else value, is_secret=secret
+    )
+
+
+# -- what is sent ------------------------------------------------------------------------------------------
+
+
+async def test_the_plain_request(sending: Sending):
+    reply = await sending.send()
+    assert reply.accepted
+    assert (sending.last.method, sending.last.target, sending.last.body) == ("POST", "/hook", b'{"n":1.0}')
+    assert sending.last.headers == {
+        "host": f"127.0.0.1:{sending.receiver.port}",
+        "content-type": "application/json; charset=utf-8",
+        "user-agent": "Amazon/EventBridge/ApiDestinations",
+        "range": "bytes=0-1048575",
+        "accept-encoding": "gzip,deflate",
+        "content-length": "9",
+        "x-api-key": "key",
+    }
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"])
+async def test_methods(sending: Sending, method: str):
+    assert (await sending.send(method=method)).accepted
+    assert sending.last.method == method
+
+
+async def test_basic_authorization(sending: Sending):
+    await sending.send(connection=a_connection(AuthorizationType.BASIC, "usér"))
+    scheme, _, token = sending.last.headers["authorization"].partition(" ")
+    assert (scheme, base64.b64decode(token).decode()) == ("Basic", f"usér:{SECRET}")
+
+
+async def test_path_parameters_are_filled_from_left_to_right(sending: Sending):
+    http = HttpParameters(path_values=("a/b ?#%é", "$.detail.id", "x"))
+    await sending.send(path="/v1/*/orders/*/p-*", http=http, detail={"id": 7.50})
+    assert sending.last.target == "/v1/a%2Fb%20%3F%23%25%C3%A9/orders/7.5/p-x"
+
+
+@pytest.mark.parametrize("value", ["..", ".", "", "$.detail.missing", "$.detail.dots", "$.detail.empty"])
+async def test_a_path_value_cannot_name_another_path(sending: Sending, value: str):
+    http = HttpParameters(path_values=(value,))
+    reply = await sending.send(
+        path="/orders/*", method="DELETE", http=http, detail={"dots": "..", "empty": ""}
+    )
+    assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
+    assert sending.receiver.requests == []
+
+
+async def test_too_few_path_values(sending: Sending):
+    reply = await sending.send(path="/*/*", http=HttpParameters(path_values=("x",)))
+    assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
+
+
+async def test_the_connection_wins(sending: Sending):
+    connection = a_connection(
+        secret="key",
+        parameters=(
+            parameter(HEADER, "x-both", "connection"),
+            parameter(HEADER, "X-Secret", "hidden", secret=True),
+            parameter(QUERY, "both", "connection"),
+            parameter(QUERY, "own", "connection wins"),
+            parameter(BODY, "n", "connection"),
+            parameter(BODY, "added", 'q"uote'),
+        ),
+    )
+    http = HttpParameters(
+        headers={
+            "X-Both": "target",
+            "X-Target": "$.detail.h",
+            "Content-Type": "text/plain",
+            "X-Api-Key": "no",
+        },
+        query={"both": "target", "t": "a b&c=d"},
+    )
+    await sending.send(path="/q?own=1&keep=%2B", http=http, connection=connection, detail={"h": "resolved"})
+    headers = sending.last.headers
+    assert (headers["x-both"], headers["x-target"], headers["x-secret"]) == (
+        "connection",
+        "resolved",
+        "hidden",
+    )
+    assert (headers["content-type"], headers["x-api-key"]) == ("text/plain", "key")
+    assert sorted(sending.last.query) == [
+        ("both", "connection"),
+        ("keep", "+"),
+        ("own", "connection wins"),
+        ("t", "a b&c=d"),
+    ]
+    assert json.loads(sending.last.body) == {"n": "connection", "added": 'q"uote'}
+
+
+async def test_body_parameters_touch_nothing_else(sending: Sending):
+    connection = a_connection(secret="key", parameters=(parameter(BODY, "added", "1"),))
+    await sending.send(connection=connection, payload=b'{"n": 1.10e5}')
+    assert sending.last.body == b'{"n":1.10e5,"added":"1"}'
+    await sending.send(connection=connection, payload=b'"text"')
+    assert sending.last.body == b'"text"'
+
+
+async def test_headers_that_nobody_may_set_are_left_out(sending: Sending):
+    http = HttpParameters(headers={name.title(): "smuggled" for name in STRIPPED_HEADERS})
+    assert (await sending.send(http=http)).accepted
+    assert "smuggled" not in sending.last.headers.values()
+
+
+@pytest.mark.parametrize(
+    ("http", "detail"),
+    [
+        (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\r\nX-Injected: 1"}),
+        (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\nb"}),
+        (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\0b"}),
+        (HttpParameters(headers={"X-A": "$.detail.missing"}), {}),
+        (HttpParameters(headers={"X A": "1"}), {}),
+        (HttpParameters(headers={"X-A\r\nX-B": "1"}), {}),
+        (HttpParameters(query={"q": "$.detail.missing"}), {}),
+    ],
+)
+async def test_requests_that_cannot_be_made(sending: Sending, http, detail):
+    reply = await sending.send(http=http, detail=detail)
+    assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
+    assert sending.receiver.requests == []
+
+
+async def test_hostile_values_stay_inside_the_query(sending: Sending):
+    await sending.send(
+        http=HttpParameters(query={"q": "$.detail.v"}), detail={"v": "x&admin=1\r\nHost: evil#"}
+    )
+    assert sending.last.query == (("q", "x&admin=1\r\nHost: evil#"),)
+
+
+@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding"])
+async def test_an_api_key_cannot_be_a_header_of_the_connection_itself(sending: Sending, name: str):
+    reply = await sending.send(connection=a_connection(user=name, secret="1"))
+    assert (reply.error, sending.receiver.requests) == (ErrorCode.INVALID_PARAMETER, [])
+
+
+# -- what becomes of the answer ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 226])
+async def test_success(sending: Sending, status: int):
+    reply = await sending.send(Respond(status=status))
+    assert (reply.accepted, reply.status) == (True, status)
+
+
+@pytest.mark.parametrize("status", [401, 407, 409, 500, 501, 502, 503, 504, 599])
+async def test_worth_another_try(sending: Sending, status: int):
+    reply = await sending.send(Respond(status=status, body=b"why"))
+    assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, True)
+    assert (reply.status, reply.body_head) == (status, "why")
+
+
+async def test_throttled(sending: Sending):
+    reply = await sending.send(Respond(status=429, headers={"Retry-After": "30"}))
+    assert (reply.error, reply.retryable) == (ErrorCode.THROTTLING, True)
+    assert reply.retry_after == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    "status", [300, 301, 302, 303, 304, 307, 308, 400, 402, 403, 404, 405, 408, 410, 413, 422, 451]
+)
+async def test_final(sending: Sending, status: int):
+    reply = await sending.send(Respond(status=status, headers={"Location": "/elsewhere"}))
+    assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, False)
+    assert len(sending.receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0", timedelta(0)),
+        ("120", timedelta(seconds=120)),
+        ("-1", timedelta(seconds=-1)),
+        ("Thu, 01 Jan 2026 00:00:10 GMT", timedelta(seconds=10)),
+        ("Wed, 31 Dec 2025 23:59:00 GMT", timedelta(0)),
+        ("soon", None),
+        ("1.5", None),
+        ("9" * 5_000, None),
+        ("Thu, 99 Jan 99999 00:00:10 GMT", None),
+    ],
+)
+async def test_retry_after(sending: Sending, text: str, expected: timedelta | None):
+    reply = await sending.send(Respond(status=503, headers={"Retry-After": text}))
+    assert reply.retry_after == expected
+
+
+async def test_no_answer_in_time(sending: Sending):
+    sent = asyncio.create_task(sending.send(Hang()))
+    await sending.receiver.received(1)
+    await sending.clock.advance(CALL_TIMEOUT)
+    reply = await sent
+    assert (reply.error, reply.retryable) == (ErrorCode.TIMEOUT, True)
+
+
+async def test_a_broken_connection(sending: Sending):
+    reply = await sending.send(Reset())
+    assert (reply.error, reply.retryable) == (ErrorCode.CONNECTION_FAILURE, True)
+
+
+async def test_a_huge_answer_is_an_answer(sending: Sending):
+    reply = await sending.send(Huge(status=200))
+    assert reply.accepted
+    assert reply.body_head == "x" * BODY_HEAD_BYTES
+
+
+async def test_an_answer_that_is_no_text(sending: Sending):
+    reply = await sending.send(Respond(status=400, body=b"\xff\xfe" + "é".encode() * 1_000))
+    assert reply.body_head.startswith("��é")
+    assert len(reply.body_head.encode()) <= BODY_HEAD_BYTES
+
+
+async def test_a_compressed_answer_can_be_read(sending: Sending):
+    headers = {"Content-Encoding": "gzip"}
+    reply = await sending.send(Respond(status=400, headers=headers, body=gzip.compress(b"why not")))
+    assert reply.body_head == "why not"
+    bomb = gzip.compress(b"0" * 50_000_000)
+    reply = await sending.send(Respond(status=400, headers=headers, body=bomb))
+    assert reply.body_head == "0" * BODY_HEAD_BYTES
+
+
+# -- secrets -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("authorization", [AuthorizationType.BASIC, AuthorizationType.API_KEY])
+async def test_an_echoed_secret_is_not_kept(sending: Sending, authorization: AuthorizationType):
+    """The receiver sends everything back in several spellings; none of them is in the reply."""
+    connection = a_connection(
+        authorization, parameters=(parameter(QUERY, "token", "query secret", secret=True),)
+    )
+
+    def echo(request: Received) -> Respond:
+        text = (
+            json.dumps(request.headers) + request.target + repr(request.query) + SECRET + json.dumps(SECRET)
+        )
+        return Respond(status=400, body=(text + base64.b64encode(SECRET.encode()).decode()).encode())
+
+    sending.receiver.respond("/hook", echo)
+    reply = await sending.send(connection=connection)
+    seen = msgspec.json.encode(reply).decode() + repr(reply)
+    assert "***" in seen
+    token = sending.last.headers.get("authorization", "Basic ?").split()[1]
+    for secret in (SECRET, json.dumps(SECRET)[1:-1], "query secret", "query%20secret", "wörd", "w%C3%B6rd"):
+        assert secret not in seen
+    assert token == "?" or token not in seen
+
+
+async def test_failures_hold_no_secret(sending: Sending):
+    connection = a_connection(parameters=(parameter(QUERY, "token", "topsecret", secret=True),))
+    reply = await sending.send(Reset(), connection=connection)
+    assert "topsecret" not in repr(reply)
+    assert SECRET not in repr(reply)
+
+
+async def test_a_secret_that_does_not_open_waits_for_the_operator(sending: Sending):
+    other = SecretBox(b"OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=")
+    connection = msgspec.structs.replace(a_connection(), sealed_secret=other.seal("x"))
+    reply = await sending.send(connection=connection)
+    assert (reply.error, reply.retryable) == (ErrorCode.INTERNAL_ERROR, True)
+
+
+# -- resources ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [a_connection(state="DEAUTHORIZED"), a_connection(AuthorizationType.OAUTH_CLIENT_CREDENTIALS)],
+)
+async def test_an_inactive_destination(sending: Sending, connection: Connection):
+    reply = await sending.send(connection=connection)
+    assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
+    assert sending.receiver.requests == []
+
+
+async def test_resources_that_do_not_exist(sending: Sending):
+    destination = a_destination(sending.receiver.url)
+    without_connection = HttpInvoker(Resources(destination), SECRETS, sending.outbound, sending.clock)
+    without_anything = HttpInvoker(Resources(), SECRETS, sending.outbound, sending.clock)
+    for invoker in (without_connection, without_anything):
+        reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
+        assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
+    assert without_connection.refusal(a_target(destination.arn)) is None
+    assert without_anything.refusal(a_target(destination.arn)) == "The API destination does not exist."
+
+
+async def test_a_refused_address_is_final(sending: Sending):
+    connection = a_connection()
+    destination = a_destination(sending.receiver.url, connection=connection)
+    outbound = AiohttpOutbound(sending.clock, AddressGuard())
+    invoker = HttpInvoker(Resources(destination, connection), SECRETS, outbound, sending.clock)
+    reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
+    await outbound.close()
+    assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
+    assert sending.receiver.connections == 0

@@ -1,0 +1,90 @@
+"""Which invoker serves which ARN, and what is refused when a target is put."""
+
+import msgspec
+import pytest
+
+from partnerbus.kernel.clock import SystemClock
+from partnerbus.model.reply import Reply
+from partnerbus.targets.registry import NO_SUCH_KIND, Targets, TargetSettings, make_targets
+from partnerbus.testing.receiver import Receiver
+from tests.targets.things import (
+    SECRETS,
+    Resources,
+    a_bus,
+    a_connection,
+    a_destination,
+    a_target,
+    an_invocation,
+)
+
+
+async def _forward(invocation, bus) -> None:
+    raise AssertionError
+
+
+def targets_of(*resources, allow_private: bool = False) -> Targets:
+    settings = TargetSettings(allow_private=allow_private)
+    return make_targets(settings, Resources(*resources), SECRETS, SystemClock(), _forward)
+
+
+@pytest.mark.parametrize(
+    ("arn", "kind"),
+    [
+        ("arn:aws:events:us-east-1:1:api-destination/d/u", "http"),
+        ("arn:aws:events:us-east-1:1:event-bus/b", "bus"),
+        ("arn:aws:sqs:us-east-1:1:q", "sqs"),
+        ("arn:aws-cn:sqs:cn-north-1:1:q", "sqs"),
+    ],
+)
+def test_kinds(arn: str, kind: str):
+    invoker = targets_of().invoker(arn)
+    assert invoker is not None
+    assert invoker.kind == kind
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws:lambda:us-east-1:1:function:f",
+        "arn:aws:events:us-east-1:1:rule/r",
+        "arn:aws:events:us-east-1:1:connection/c/u",
+        "arn:aws:sns:us-east-1:1:t",
+    ],
+)
+def test_unknown_kinds_are_refused(arn: str):
+    assert targets_of().invoker(arn) is None
+    assert targets_of().refusal(a_target(arn)) == NO_SUCH_KIND
+
+
+def test_what_is_no_arn():
+    assert targets_of().refusal(a_target("queue")) == "The target's ARN is not valid."
+
+
+def test_the_invoker_s_own_refusal_is_asked():
+    assert targets_of().refusal(a_target("arn:aws:sqs:us-east-1:1:q.fifo")) is not None
+    assert targets_of().refusal(a_target("arn:aws:sqs:us-east-1:1:q")) is None
+    assert targets_of(a_bus()).refusal(a_target(a_bus().arn)) is None
+
+
+def test_a_dead_letter_queue_is_judged_too():
+    target = msgspec.structs.replace(a_target(a_bus().arn), dead_letter_arn="arn:aws:sqs:us-east-1:1:q.fifo")
+    assert targets_of().refusal(target) is not None
+
+
+def test_urls():
+    assert targets_of().url_refusal("http://127.0.0.1:1/") is not None
+    assert targets_of(allow_private=True).url_refusal("http://127.0.0.1:1/") is None
+
+
+async def test_an_operator_s_choice_reaches_the_socket(receiver: Receiver):
+    connection = a_connection(secret="key")
+    destination = a_destination(receiver.url, connection=connection)
+    replies: list[Reply] = []
+    for allow_private in (False, True):
+        targets = targets_of(destination, connection, allow_private=allow_private)
+        invoker = targets.invoker(destination.arn)
+        assert invoker is not None
+        replies.append(await invoker.invoke(an_invocation(a_target(destination.arn))))
+        await targets.close()
+    assert [reply.accepted for reply in replies] == [False, True]
+    assert receiver.connections == 1
