@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partnerbus.model.delivery import DeliveryState
-from partnerbus.model.resources import RuleState
+from partnerbus.model.resources import Rule, RuleState
 from tests.engine.world import (
     EVERYTHING,
     REFUSED,
@@ -337,7 +337,7 @@ def test_each_event_is_owed_once_to_what_matches_it(
         expected: list[tuple[int, str]] = []
         async with Parts(tmp_path_factory.mktemp("world")).open() as world:
             bus = await world.bus()
-            rules = {}
+            rules: dict[str, Rule] = {}
             for _ in range(data.draw(st.integers(1, 12))):
                 step = data.draw(st.sampled_from(["put", "put", "rule", "toggle", "remove"]))
                 if step == "put":

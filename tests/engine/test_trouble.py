@@ -1,6 +1,7 @@
 """Stores that fail, targets that hang, nodes that stop: nothing is lost, nobody else waits."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -40,7 +41,7 @@ class Outage(Failpoints):
             raise FailpointError(f"failpoint {point}")
 
 
-async def wait_until(world: World, condition) -> None:  # type: ignore[no-untyped-def]
+async def wait_until(world: World, condition: Callable[[], object]) -> None:
     """Give the event loop and the store's threads turns until `condition` holds."""
     while not condition():
         await world.store.lanes()
@@ -153,7 +154,7 @@ async def test_many_sick_targets_do_not_delay_a_sound_one(parts: Parts) -> None:
         never = asyncio.Event()
         for number in range(40):
             target = new_target(retry={"max_retries": 185, "max_age_seconds": 86_400})
-            world.targets.answers[target.arn] = [UNAVAILABLE] * 8 + [never]
+            world.targets.answers[target.arn] = [*[UNAVAILABLE] * 8, never]
             await world.rule(sick_bus, target, name=f"rule{number}")
         await world.put(sick_bus, 9)
         sound = new_target()

@@ -30,7 +30,7 @@ from partnerbus.store.protocol import DeliveryQuery, Ledger
 from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.dead_letter import DeadLetterQueue
-from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.invoker import Invocation, Invoker
 from partnerbus.targets.registry import Targets
 
 ACCOUNT = "111122223333"
@@ -113,8 +113,11 @@ class ScriptedQueues:
 class World:
     """An engine with everything around it."""
 
-    def __init__(self, store: EmbeddedStore, catalog: Catalog, engine: Engine, parts: "Parts") -> None:
+    def __init__(
+        self, store: EmbeddedStore, catalog: Catalog, engine: Engine, targets: Targets, parts: "Parts"
+    ) -> None:
         self.store = store
+        self.real_targets = targets
         self.catalog = catalog
         self.engine = engine
         self.clock = parts.clock
@@ -124,7 +127,7 @@ class World:
 
     @property
     def log_lines(self) -> list[dict[str, object]]:
-        return [msgspec.json.decode(line) for line in self._parts.stream.buffer.getvalue().splitlines()]  # type: ignore[attr-defined]
+        return [msgspec.json.decode(line) for line in self._parts.written.getvalue().splitlines()]
 
     def lines(self, event: str) -> list[dict[str, object]]:
         return [line for line in self.log_lines if line["event"] == event]
@@ -196,7 +199,8 @@ class Parts:
         self.clock = ManualClock()
         self.targets = ScriptedTargets()
         self.queues = ScriptedQueues()
-        self.stream = io.TextIOWrapper(io.BytesIO())
+        self.written = io.BytesIO()
+        self.stream = io.TextIOWrapper(self.written)
         self.failpoints = Failpoints()
         self.room: Room | None = None
         self.keep = timedelta(hours=1)
@@ -212,10 +216,9 @@ class Parts:
         try:
             catalog = Catalog(store, self.clock)
             await catalog.load()
-            engine = self._engine(store, catalog)
+            engine, targets = self._engine(store, catalog)
             async with engine:
-                world = World(store, catalog, engine, self)
-                yield world
+                yield World(store, catalog, engine, targets, self)
             for info in await store.logs():
                 ledger = await store.ledger(info.log)
                 assert ledger.accepted == ledger.unmatched + ledger.matched + ledger.unrouted
@@ -224,11 +227,11 @@ class Parts:
         finally:
             await store.close()
 
-    def _engine(self, store: EmbeddedStore, catalog: Catalog) -> Engine:
+    def _engine(self, store: EmbeddedStore, catalog: Catalog) -> tuple[Engine, Targets]:
         async def forward(invocation: Invocation, bus: EventBus) -> None:
             await engine.publisher.forward(invocation, bus)
 
-        invokers = {"sqs": self.targets, "events:event-bus": BusInvoker(catalog, forward)}
+        invokers: dict[str, Invoker] = {"sqs": self.targets, "events:event-bus": BusInvoker(catalog, forward)}
         targets = Targets(invokers, DeadLetterQueue(self.queues), AddressGuard(allow_private=True))
         engine = Engine(
             store=store,
@@ -242,7 +245,7 @@ class Parts:
             keep=self.keep,
             room=self.room,
         )
-        return engine
+        return engine, targets
 
 
 _drawn = itertools.count(1)
@@ -267,16 +270,14 @@ def new_record(bus: EventBus, **members: object) -> NewRecord:
     """A record for a bus; members of the event may be given."""
     number = next(_drawn)
     event = Event(
-        **{
-            "id": f"00000000-0000-4000-8000-{number:012}",
-            "detail_type": "Order Placed",
-            "source": "shop",
-            "account": bus.account,
-            "time": "2026-01-01T00:00:00Z",
-            "region": bus.region,
-            **members,
-        }
+        id=f"00000000-0000-4000-8000-{number:012}",
+        detail_type="Order Placed",
+        source="shop",
+        account=bus.account,
+        time="2026-01-01T00:00:00Z",
+        region=bus.region,
     )
+    event = msgspec.structs.replace(event, **members)
     return NewRecord(log=bus.log, dedup_id=number.to_bytes(16, "big"), event=event)
 
 
