@@ -1,0 +1,168 @@
+"""Whether the leaves of an event satisfy a conjunction, arrays considered.
+
+A match takes one leaf per path, and no two of them from different elements of one array. The paths are
+walked in the order of their UTF-16 units, and what has been chosen so far is a *choice*: the elements that
+were entered. A clause with `exists: false` holds for a choice if no leaf at its path fits that choice, so its
+result depends on the order, as it does in the service (observed).
+
+All choices advance together, path by path. An element is dropped from a choice as soon as no later path
+leads through its array, so choices that differ only in the past become one. Elements form a tree, hence
+there are never more choices than elements and the walk is linear in the leaves, with one exception: names
+with dots can place several arrays at one path, and then choices multiply. `MAX_VISITS` bounds that.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
+from partnerbus.patterns.leaves import Element, Leaf, Leaves, steps_to
+from partnerbus.patterns.matching import accepts_any
+from partnerbus.patterns.parser import Conjunction
+from partnerbus.patterns.syntax import Clause, Exists
+
+MAX_VISITS = 1_000_000
+"""Elements that the walk of one conjunction may look at; beyond it, the conjunction does not match. No event
+of a megabyte comes near it unless its names contain dots to that end."""
+
+Choice = frozenset[Element]
+NOTHING_CHOSEN: Choice = frozenset()
+
+
+class Hits:
+    """Elements with a fitting leaf (None: outside all arrays), in order, with the number of one such leaf."""
+
+    __slots__ = ("elements", "numbers", "outside")
+
+    def __init__(self, leaves: Iterable[Leaf]) -> None:
+        first: dict[Element | None, int] = {}
+        for leaf in leaves:
+            first.setdefault(leaf.element, leaf.number)
+        order = sorted(first.items(), key=lambda found: found[1])
+        self.elements = [element for element, _ in order]
+        self.numbers = [number for _, number in order]
+        self.outside = None in first
+
+    def fitting(self, choice: Choice) -> Iterator[Element | None]:
+        """Those that contradict no element of `choice`."""
+        at = 0
+        for start, end in sorted(_excluded(choice)):
+            until = bisect_left(self.numbers, start)
+            yield from self.elements[at:until]
+            at = bisect_left(self.numbers, end)
+        yield from self.elements[at:]
+
+
+def _excluded(choice: Choice) -> Iterator[tuple[int, int]]:
+    """The numbers of leaves that are in other elements of the arrays of `choice`."""
+    for element in choice:
+        if element.array.start < element.start:
+            yield element.array.start, element.start
+        if element.end < element.array.end:
+            yield element.end, element.array.end
+
+
+class ClauseTest:
+    """A clause made ready: what it accepts, and whether it holds where there is no leaf."""
+
+    __slots__ = ("accepts", "may_be_absent", "path")
+
+    def __init__(self, clause: Clause) -> None:
+        self.path = clause.path
+        self.accepts = accepts_any(clause.matchers)
+        self.may_be_absent = Exists(False) in clause.matchers
+
+
+class EventView:
+    """The leaves of one event, and what was already found out about them."""
+
+    def __init__(self, leaves: Leaves) -> None:
+        self._leaves = leaves
+        self._hits: dict[ClauseTest, Hits] = {}
+        self._present: dict[str, Hits] = {}
+
+    def hits(self, clause: ClauseTest) -> Hits:
+        """Where `clause` is satisfied."""
+        found = self._hits.get(clause)
+        if found is None:
+            accepted = (leaf for leaf in self._leaves.get(clause.path, ()) if clause.accepts(leaf.value))
+            found = self._hits[clause] = Hits(accepted)
+        return found
+
+    def present(self, path: str) -> Hits:
+        """Where there is any leaf at `path`."""
+        found = self._present.get(path)
+        if found is None:
+            found = self._present[path] = Hits(self._leaves.get(path, ()))
+        return found
+
+
+class ConjunctionTest:
+    """A conjunction made ready. `clauses` are in the order of the walk."""
+
+    def __init__(self, conjunction: Conjunction, tests: dict[Clause, ClauseTest]) -> None:
+        ordered = sorted(conjunction.values(), key=lambda clause: _utf16_order(clause.path))
+        self.clauses = [tests[clause] for clause in ordered]
+        self._last_through: dict[str, int] | None = None
+
+    def matches(self, view: EventView) -> bool:
+        """Whether the event satisfies the conjunction."""
+        outside = True
+        for clause in self.clauses:
+            hits = view.hits(clause)
+            if hits.outside or (clause.may_be_absent and not view.present(clause.path).elements):
+                continue
+            if not hits.elements and not clause.may_be_absent:
+                return False
+            outside = False
+        return outside or self._walk(view)
+
+    def _walk(self, view: EventView) -> bool:
+        choices, visits = {NOTHING_CHOSEN}, 0
+        for index, clause in enumerate(self.clauses):
+            following: set[Choice] = set()
+            for choice in choices:
+                for chosen in _choices(clause, choice, view):
+                    visits += 1
+                    following.add(self._forget(chosen, index))
+                if visits > MAX_VISITS:
+                    return False
+            choices = following
+        return bool(choices)
+
+    def _forget(self, choice: Choice, index: int) -> Choice:
+        """Drop the elements through whose array no path after the one at `index` leads."""
+        if not choice:
+            return choice
+        last = self._last()
+        return frozenset(element for element in choice if last.get(element.array.path, -1) > index)
+
+    def _last(self) -> dict[str, int]:
+        """For each path and each step to one, the index of the last clause that goes through it."""
+        if self._last_through is None:
+            self._last_through = {
+                step: index
+                for index, clause in enumerate(self.clauses)
+                for step in (*steps_to(clause.path), clause.path)
+            }
+        return self._last_through
+
+
+def _choices(clause: ClauseTest, choice: Choice, view: EventView) -> Iterator[Choice]:
+    """What `choice` can become by satisfying `clause`."""
+    if clause.may_be_absent and not any(True for _ in view.present(clause.path).fitting(choice)):
+        yield choice
+    for element in view.hits(clause).fitting(choice):
+        yield choice if element is None else choice | _around(element)
+
+
+def _around(element: Element) -> Choice:
+    """`element` and the elements it is in."""
+    found = []
+    inner: Element | None = element
+    while inner is not None:
+        found.append(inner)
+        inner = inner.parent
+    return frozenset(found)
+
+
+def _utf16_order(path: str) -> bytes:
+    return path.encode("utf-16-be", "surrogatepass")
