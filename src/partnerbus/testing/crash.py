@@ -1,0 +1,316 @@
+"""Kill a server while it works, start it again, and count: nothing that was acknowledged may be missing.
+
+    report = await crash_run(folder, [KillAt(Failpoint.APPEND_COMMITTED, 7), KillAfter(200)])
+    assert report.faults() == []
+
+Publishers put numbered events through `PutPartnerEvents` while the server dies as the plan says and comes
+back. Four rules pick among them: one takes all, one takes the even ones, one is refused by its target (400,
+so its deliveries end in its dead-letter queue), one is answered 503 for ever with two retries (so they end
+dead after three attempts). Meanwhile another source goes through its states, so that the registry is written
+all the time, and the clock is shifted, so that retention trims. At the end all numbers are accounted for, from
+outside (what the targets received) and from inside (the ledger).
+"""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from partnerbus.kernel.failpoints import VARIABLE, Failpoint
+from partnerbus.store.protocol import Ledger
+from partnerbus.testing.operator import Operator
+from partnerbus.testing.receiver import Received, Receiver, Respond
+from partnerbus.testing.server_process import ServerDied, ServerProcess
+from partnerbus.testing.wire import Wire, WireError
+
+CUSTOMER = "111122223333"
+PARTNER = "999900001111"
+SOURCE = "aws.partner/acme.com/crash"
+CHURNED = "aws.partner/acme.com/churned"
+DEAD_LETTER_QUEUE = f"arn:aws:sqs:us-east-1:{CUSTOMER}:dead"
+SHIFT = timedelta(seconds=61)
+"""By how much the clock is shifted, again and again: beyond a lease, and to the next sweep."""
+
+SICK_EVERY = 25
+"""One event in so many goes to the two targets that never take it."""
+RETRIES_OF_THE_SICK = 2
+PUBLISHERS = 8
+PATIENCE_SECONDS = 60.0
+
+
+class KillAt(msgspec.Struct, frozen=True):
+    """Die the `nth` time the failpoint is passed."""
+
+    failpoint: Failpoint
+    nth: int = 1
+
+
+class KillAfter(msgspec.Struct, frozen=True):
+    """`kill -9` from outside once so many events were acknowledged since the last start."""
+
+    acknowledged: int
+
+
+class CrashReport(msgspec.Struct, kw_only=True):
+    """What was counted. Numbers are those of events."""
+
+    acknowledged: set[int]
+    sent: int = 0
+    kills: int = 0
+    not_reached: list[Failpoint] = []
+    received: dict[str, Counter[int]] = {}
+    dead_letters: Counter[int] = Counter()
+    ledger: Ledger = Ledger(log="")
+
+    def faults(self) -> list[str]:
+        """What is wrong, as sentences; empty if every promise was kept."""
+        expected = {
+            "/all": self.acknowledged,
+            "/even": {number for number in self.acknowledged if number % 2 == 0},
+            "/refuses": {number for number in self.acknowledged if number % SICK_EVERY == 0},
+            "/down": {number for number in self.acknowledged if number % SICK_EVERY == 0},
+        }
+        faults = [f"never passed: {point}" for point in self.not_reached]
+        for path, numbers in expected.items():
+            arrived = self.received[path]
+            faults += [f"{path}: acknowledged {n}, never arrived" for n in sorted(numbers - arrived.keys())]
+            faults += [f"{path}: {n} was never sent" for n in sorted(n for n in arrived if n >= self.sent)]
+        lost = sorted(expected["/refuses"] - self.dead_letters.keys())
+        faults += [f"dead-letter queue: {n} never arrived" for n in lost]
+        faults += [f"/even: got {n}" for n in self.received["/even"] if n % 2]
+        faults += [
+            f"/down: {n} was tried {count} times"
+            for n, count in self.received["/down"].items()
+            if count > 1 + RETRIES_OF_THE_SICK
+        ]
+        return faults + self._ledger_faults()
+
+    def _ledger_faults(self) -> list[str]:
+        has = self.ledger
+        faults = []
+        if has.accepted < len(self.acknowledged):
+            faults.append(f"ledger: {has.accepted} accepted, {len(self.acknowledged)} acknowledged")
+        if has.accepted != has.unmatched + has.matched + has.unrouted:
+            faults.append(f"ledger: events do not balance: {has}")
+        if has.owed != has.delivered + has.dead + has.dropped + has.cancelled + has.pending:
+            faults.append(f"ledger: deliveries do not balance: {has}")
+        if has.pending or has.unrouted:
+            faults.append(f"ledger: not at rest: {has}")
+        return faults
+
+
+async def crash_run(folder: Path, plan: list[KillAt | KillAfter], *, events: int = 400) -> CrashReport:
+    """Live through `plan`, with at least `events` acknowledged after each start."""
+    async with Receiver() as receiver:
+        receiver.script("/refuses", Respond(status=400))
+        receiver.script("/down", Respond(status=503))
+        receiver.respond("/", _sqs)
+        options = ["--auth", "none", "--allow-private-targets", "--test-clock", "--log-level", "error"]
+        options += ["--keep-events-seconds", "60", "--aws-endpoint-url", receiver.url]
+        server = ServerProcess(folder / "data", *options, log=folder / "log")
+        run = _Run(server, receiver, events)
+        await run.live(plan)
+        return run.report
+
+
+class _Run:
+    def __init__(self, server: ServerProcess, receiver: Receiver, events: int) -> None:
+        self.report = CrashReport(acknowledged=set())
+        self._server = server
+        self._receiver = receiver
+        self._events = events
+        self._numbers = itertools.count()
+        self._up = asyncio.Event()
+        self._progress = asyncio.Condition()
+
+    async def live(self, plan: list[KillAt | KillAfter]) -> None:
+        await self._server.start()
+        await self._prepare()
+        await self._server.stop()
+        async with asyncio.TaskGroup() as group:
+            work = [group.create_task(self._publish()) for _ in range(PUBLISHERS)]
+            work.append(group.create_task(self._churn()))
+            for kill in plan:
+                await self._live_once(kill)
+            await self._start({})
+            await self._acknowledged(self._events)
+            for task in work:
+                task.cancel()
+        self.report.sent = next(self._numbers)
+        await self._come_to_rest()
+        await self._server.stop()
+        self.report.dead_letters = Counter(_dead_letters(self._receiver.requests))
+        self.report.received = {
+            path: self._numbers_at(path) for path in ("/all", "/even", "/refuses", "/down")
+        }
+
+    async def _live_once(self, kill: KillAt | KillAfter) -> None:
+        self.report.kills += 1
+        if isinstance(kill, KillAfter):
+            await self._start({})
+            await self._acknowledged(kill.acknowledged)
+            await self._server.kill()
+        else:
+            await self._start({VARIABLE: f"{kill.failpoint}=kill@{kill.nth}"})
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await self._server.wait()
+            except TimeoutError:
+                self.report.not_reached.append(kill.failpoint)
+                await self._server.kill()
+        self._up.clear()
+
+    async def _start(self, environment: dict[str, str]) -> None:
+        with suppress(ServerDied):  # a failpoint may be passed before the server is ready
+            await self._server.start(environment)
+            self._up.set()
+
+    async def _acknowledged(self, more: int) -> None:
+        """Wait until so many more events were acknowledged than now."""
+        goal = len(self.report.acknowledged) + more
+        async with asyncio.timeout(PATIENCE_SECONDS), self._progress:
+            await self._progress.wait_for(lambda: len(self.report.acknowledged) >= goal)
+
+    # -- what goes on meanwhile ------------------------------------------------------------------------
+
+    async def _publish(self) -> None:
+        while True:
+            await self._up.wait()
+            async with Wire(self._server.url, PARTNER) as wire:
+                with suppress(aiohttp.ClientError, OSError):
+                    while True:
+                        await self._put(wire)
+            await asyncio.sleep(0)
+
+    async def _put(self, wire: Wire) -> None:
+        numbers = [next(self._numbers) for _ in range(3)]
+        entries = [
+            {
+                "Source": SOURCE,
+                "DetailType": "number",
+                "Detail": msgspec.json.encode(
+                    {"n": n, "even": n % 2 == 0, "sick": n % SICK_EVERY == 0}
+                ).decode(),
+            }
+            for n in numbers
+        ]
+        with suppress(WireError):
+            answer = await wire.call("PutPartnerEvents", Entries=entries)
+            results = msgspec.convert(answer["Entries"], list[dict[str, str]])
+            async with self._progress:
+                self.report.acknowledged |= {
+                    number for number, result in zip(numbers, results, strict=True) if "EventId" in result
+                }
+                self._progress.notify_all()
+
+    async def _churn(self) -> None:
+        """Take a second source through its states, again and again, whatever state a crash left it in."""
+        steps = itertools.cycle(
+            [
+                ("CreatePartnerEventSource", PARTNER, {"Name": CHURNED, "Account": CUSTOMER}),
+                ("CreateEventBus", CUSTOMER, {"Name": CHURNED, "EventSourceName": CHURNED}),
+                ("DeactivateEventSource", CUSTOMER, {"Name": CHURNED}),
+                ("ActivateEventSource", CUSTOMER, {"Name": CHURNED}),
+                ("DeleteEventBus", CUSTOMER, {"Name": CHURNED}),
+                ("DeletePartnerEventSource", PARTNER, {"Name": CHURNED, "Account": CUSTOMER}),
+            ]
+        )
+        for operation, account, members in steps:
+            await self._up.wait()
+            with suppress(WireError, aiohttp.ClientError, OSError):
+                async with Wire(self._server.url, account) as wire:
+                    await wire.call(operation, **members)
+                if operation == "CreateEventBus":
+                    async with Operator(self._server.data) as operator:
+                        await operator.shift_clock(SHIFT)
+            await asyncio.sleep(0)
+
+    # -- before and after ------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        async with Wire(self._server.url, CUSTOMER) as customer, Wire(self._server.url, PARTNER) as partner:
+            await partner.call("CreatePartnerEventSource", Name=SOURCE, Account=CUSTOMER)
+            await customer.call("CreateEventBus", Name=SOURCE, EventSourceName=SOURCE)
+            connection = await customer.call(
+                "CreateConnection",
+                Name="key",
+                AuthorizationType="API_KEY",
+                AuthParameters={"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "value"}},
+            )
+            for name, detail in [
+                ("all", {"n": [{"exists": True}]}),
+                ("even", {"even": [True]}),
+                ("refuses", {"sick": [True]}),
+                ("down", {"sick": [True]}),
+            ]:
+                await self._rule(customer, name, detail, str(connection["ConnectionArn"]))
+
+    async def _rule(self, customer: Wire, name: str, detail: object, connection: str) -> None:
+        destination = await customer.call(
+            "CreateApiDestination",
+            Name=name,
+            ConnectionArn=connection,
+            InvocationEndpoint=f"{self._receiver.url}/{name}",
+            HttpMethod="POST",
+        )
+        pattern = msgspec.json.encode({"detail": detail}).decode()
+        await customer.call("PutRule", Name=name, EventBusName=SOURCE, EventPattern=pattern)
+        target: dict[str, object] = {"Id": "1", "Arn": destination["ApiDestinationArn"]}
+        if name == "refuses":
+            target["DeadLetterConfig"] = {"Arn": DEAD_LETTER_QUEUE}
+        if name == "down":
+            target["RetryPolicy"] = {"MaximumRetryAttempts": RETRIES_OF_THE_SICK}
+        answer = await customer.call("PutTargets", Rule=name, EventBusName=SOURCE, Targets=[target])
+        if answer["FailedEntryCount"]:
+            raise WireError("PutTargets", str(answer))
+
+    async def _come_to_rest(self) -> None:
+        """Wait until nothing is unrouted or pending on the source's bus."""
+        async with asyncio.timeout(PATIENCE_SECONDS), Operator(self._server.data) as operator:
+            while True:
+                self.report.ledger = await operator.ledger(CUSTOMER, SOURCE)
+                if not self.report.ledger.pending and not self.report.ledger.unrouted:
+                    return
+                await operator.shift_clock(SHIFT)  # what was due on the shifted clock of an earlier start
+                await asyncio.sleep(0.05)
+
+    def _numbers_at(self, path: str) -> Counter[int]:
+        return Counter(_number(request) for request in self._receiver.requests if request.path == path)
+
+
+class _Detail(msgspec.Struct):
+    n: int
+
+
+class _Envelope(msgspec.Struct):
+    detail: _Detail
+
+
+def _number(request: Received) -> int:
+    return msgspec.json.decode(request.body, type=_Envelope).detail.n
+
+
+class _SentToQueue(msgspec.Struct):
+    MessageBody: str
+
+
+def _sqs(request: Received) -> Respond:
+    """Answers as SQS does, as far as a dead letter needs it."""
+    if request.headers["x-amz-target"].endswith("GetQueueUrl"):
+        answer = {"QueueUrl": f"http://{request.headers['host']}/"}
+    else:
+        answer = {"MessageId": "1", "MD5OfMessageBody": "0"}
+    return Respond(body=msgspec.json.encode(answer), headers={"Content-Type": "application/x-amz-json-1.0"})
+
+
+def _dead_letters(requests: Iterable[Received]) -> Iterator[int]:
+    for request in requests:
+        if request.headers.get("x-amz-target", "").endswith("SendMessage"):
+            sent = msgspec.json.decode(request.body, type=_SentToQueue)
+            yield msgspec.json.decode(sent.MessageBody, type=_Envelope).detail.n

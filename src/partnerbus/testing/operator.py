@@ -1,0 +1,53 @@
+"""What a harness asks a running server as its operator."""
+
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import aiohttp
+import msgspec
+
+from partnerbus.api.admin.logs import LedgerList
+from partnerbus.model import arns
+from partnerbus.node.folder import DataFolder
+from partnerbus.store.protocol import Ledger
+
+V = TypeVar("V", bound=msgspec.Struct)
+
+
+class Operator:
+    """The admin face of the server that owns a data folder."""
+
+    def __init__(self, data: Path) -> None:
+        found = DataFolder(data).read_operator()
+        if found is None:
+            raise LookupError(f"no server has announced itself in {data}")
+        self._url = f"{found.url}/_partnerbus"
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {found.token}"}, raise_for_status=True
+        )
+
+    async def ledger(self, account: str, bus: str, region: str = "us-east-1") -> Ledger:
+        """The ledger of a bus; all zeros if it has never stored an event."""
+        arn = arns.bus_arn(region, account, bus)
+        found = await self._ask("GET", "/ledgers", LedgerList, {"bus": arn})
+        return found.ledgers[0].ledger if found.ledgers else Ledger(log="")
+
+    async def shift_clock(self, duration: timedelta) -> None:
+        """Move the time of a server with a test clock forwards."""
+        body = {"seconds": duration.total_seconds()}
+        async with self._session.post(f"{self._url}/clock/advance", json=body) as answer:
+            await answer.read()
+
+    async def _ask(self, method: str, path: str, kind: type[V], query: dict[str, str]) -> V:
+        async with self._session.request(method, self._url + path, params=query) as answer:
+            return msgspec.json.decode(await answer.read(), type=kind)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()

@@ -1,0 +1,42 @@
+"""kill -9 at every failpoint and at random moments: nothing that was acknowledged is missing.
+
+A run of the harness lives through several kills of one server on one folder, with publishers, four kinds of
+target and a changing registry at work, and then counts by number and by ledger.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.testing.crash import KillAfter, KillAt, crash_run
+
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(600)]
+
+RARE = {
+    Failpoint.SOURCE_BUS_CREATED,
+    Failpoint.SOURCE_BUS_RELEASED,
+    Failpoint.TRIM_BEFORE_COMMIT,
+    Failpoint.DISPATCHER_BEFORE_DEAD_LETTER,
+    Failpoint.DISPATCHER_DEAD_LETTERED,
+}
+"""Failpoints that are passed now and then, not with every event."""
+
+
+async def test_killed_at_every_failpoint(tmp_path: Path) -> None:
+    chance = random.Random(2)
+    plan: list[KillAt | KillAfter] = [
+        KillAt(point, chance.randint(1, 2 if point in RARE else 40)) for point in Failpoint
+    ]
+    chance.shuffle(plan)
+    report = await crash_run(tmp_path, plan, events=200)
+    assert report.faults() == []
+    assert report.kills == len(Failpoint)
+
+
+async def test_killed_at_random_moments(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    report = await crash_run(tmp_path, [KillAfter(chance.randint(1, 300)) for _ in range(12)], events=200)
+    assert report.faults() == []
+    assert report.kills == 12
