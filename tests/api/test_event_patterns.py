@@ -21,7 +21,8 @@ EVENT = {
 async def ask(customer: Caller, pattern: object, event: object) -> bool:
     answer = await customer("TestEventPattern", EventPattern=json.dumps(pattern), Event=json.dumps(event))
     assert set(answer) == {"Result"}
-    return answer["Result"]
+    result: bool = answer["Result"]
+    return result
 
 
 async def test_result(customer: Caller) -> None:

@@ -177,6 +177,13 @@ async def test_five_targets_and_no_sixth(customer: Caller) -> None:
     assert len(await listed(customer)) == 5
 
 
+async def test_a_lower_quota_leaves_the_targets_that_are_there(world: World, customer: Caller) -> None:
+    await customer("PutTargets", Rule="all", Targets=[queue(str(n)) for n in range(3)])
+    stricter = world.with_limits(targets_per_rule=2).customer
+    assert await stricter("PutTargets", Rule="all", Targets=[queue("1", Input="1")]) == GOOD
+    assert await refusal(stricter, "PutTargets", Rule="all", Targets=[queue("3")]) == LIMIT
+
+
 async def test_ten_entries_in_one_request(customer: Caller) -> None:
     code, _ = await refusal(customer, "PutTargets", Rule="all", Targets=[queue(str(n)) for n in range(11)])
     assert code == "ValidationException"
@@ -200,6 +207,24 @@ async def test_a_target_that_cannot_be_served_fails_alone(customer: Caller) -> N
     assert [entry["TargetId"] for entry in answer["FailedEntries"]] == ["lambda", "no-arn", "fifo-dead"]
     assert all(entry["ErrorCode"] and entry["ErrorMessage"] for entry in answer["FailedEntries"])
     assert [target["Id"] for target in await listed(customer)] == ["good"]
+
+
+async def test_nobody_elses_api_destination(world: World, customer: Caller, other: Caller) -> None:
+    """It would be called with its owner's credentials."""
+    abroad = world.caller(CUSTOMER, "us-east-1")
+    auth = {"BasicAuthParameters": {"Username": "u", "Password": "p"}}
+    for caller, works in ((customer, True), (other, False), (abroad, False)):
+        made = await caller("CreateConnection", Name="c", AuthorizationType="BASIC", AuthParameters=auth)
+        hook = await caller(
+            "CreateApiDestination",
+            Name="d",
+            ConnectionArn=made["ConnectionArn"],
+            InvocationEndpoint="https://example.com/",
+            HttpMethod="POST",
+        )
+        target = {"Id": "hook", "Arn": hook["ApiDestinationArn"]}
+        answer = await customer("PutTargets", Rule="all", Targets=[target])
+        assert (answer["FailedEntryCount"] == 0) is works
 
 
 async def test_a_failed_entry_leaves_the_target_that_was_there(customer: Caller) -> None:

@@ -259,6 +259,14 @@ async def test_rules_per_bus(small: World) -> None:
     await customer("PutRule", Name="d", EventPattern=PATTERN)
 
 
+async def test_a_lower_quota_leaves_the_rules_that_are_there(small: World) -> None:
+    for name in ("a", "b", "c"):
+        await small.customer("PutRule", Name=name, EventPattern=PATTERN)
+    customer = small.with_limits(rules_per_bus=1).customer
+    await customer("PutRule", Name="b", EventPattern=PATTERN, Description="replaced")
+    assert await refusal(customer, "PutRule", Name="d", EventPattern=PATTERN) == LIMIT
+
+
 async def test_wildcard_rules_per_bus(small: World) -> None:
     customer = small.customer
     wildcard = '{"source": [{"wildcard": "shop.*"}]}'

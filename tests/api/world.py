@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
@@ -137,6 +138,11 @@ class World:
             limits=limits or Limits(),
         )
         return cls(services, clock)
+
+    def with_limits(self, **limits: int) -> "World":
+        """The same parts under other limits, as after a restart with other settings."""
+        changed = msgspec.structs.replace(self.services.limits, **limits)
+        return World(msgspec.structs.replace(self.services, limits=changed), self.clock)
 
     async def close(self) -> None:
         await self.services.targets.close()

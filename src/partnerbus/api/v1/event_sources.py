@@ -7,6 +7,7 @@ from partnerbus.api.operation import Call, Input, Operation, Output, Services, e
 from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.api.v1.partner_sources import no_such_source, refused, sources_of
 from partnerbus.api.v1.shapes import Shape, seconds
+from partnerbus.engine.sources import PartnerSources
 from partnerbus.model.partner_source import Refusal, state_for_customer
 from partnerbus.model.resources import PartnerSource, SourceState, source_key
 
@@ -42,11 +43,11 @@ class ListSourcesOutput(Output, frozen=True, kw_only=True):
     next_token: str | None = None
 
 
-def _state(services: Services, call: Call, source: PartnerSource) -> SourceState | None:
+def _state(sources: PartnerSources, call: Call, source: PartnerSource) -> SourceState | None:
     """The state the caller sees; None if the source is not (or no longer) the caller's."""
     if source.account != call.account:
         return None
-    return state_for_customer(sources_of(services).standing(source))
+    return state_for_customer(sources.standing(source))
 
 
 def _item(source: PartnerSource, state: SourceState) -> SourceItem:
@@ -78,8 +79,9 @@ def _raise_refusal(outcome: Refusal | None, name: str) -> None:
 
 
 async def describe_event_source(services: Services, call: Call, given: NameInput) -> Output:
-    source = sources_of(services).find(call.region, given.name)
-    state = None if source is None else _state(services, call, source)
+    sources = sources_of(services)
+    source = sources.find(call.region, given.name)
+    state = None if source is None else _state(sources, call, source)
     if source is None or state is None:
         raise no_such_source(given.name)
     item = _item(source, state)
@@ -94,11 +96,13 @@ async def describe_event_source(services: Services, call: Call, given: NameInput
 
 
 async def list_event_sources(services: Services, call: Call, given: ListSourcesInput) -> Output:
+    sources = sources_of(services)
+
     def after(name: str | None) -> Iterator[SourceItem]:
         last = None if name is None else source_key(call.region, name)
         prefix = source_key(call.region, given.name_prefix or "")
         for source in services.catalog.list(PartnerSource, prefix, after=last):
-            if (state := _state(services, call, source)) is not None:
+            if (state := _state(sources, call, source)) is not None:
                 yield _item(source, state)
 
     found = page(services, call, given, after, lambda item: item.name)
