@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import logging
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -194,6 +195,7 @@ async def test_headers_that_nobody_may_set_are_left_out(sending: Sending):
         (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\r\nX-Injected: 1"}),
         (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\nb"}),
         (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\0b"}),
+        (HttpParameters(headers={"X-A": "$.detail.v"}), {"v": "a\x1bb"}),
         (HttpParameters(headers={"X-A": "$.detail.missing"}), {}),
         (HttpParameters(headers={"X A": "1"}), {}),
         (HttpParameters(headers={"X-A\r\nX-B": "1"}), {}),
@@ -307,8 +309,11 @@ async def test_a_compressed_answer_can_be_read(sending: Sending):
 
 
 @pytest.mark.parametrize("authorization", [AuthorizationType.BASIC, AuthorizationType.API_KEY])
-async def test_an_echoed_secret_is_not_kept(sending: Sending, authorization: AuthorizationType):
-    """The receiver sends everything back in several spellings; none of them is in the reply."""
+async def test_an_echoed_secret_is_not_kept(
+    sending: Sending, authorization: AuthorizationType, caplog: pytest.LogCaptureFixture
+):
+    """The receiver sends everything back in several spellings; none is in the reply or in any log."""
+    caplog.set_level(logging.DEBUG)
     connection = a_connection(
         authorization, parameters=(parameter(QUERY, "token", "query secret", secret=True),)
     )
@@ -321,7 +326,7 @@ async def test_an_echoed_secret_is_not_kept(sending: Sending, authorization: Aut
 
     sending.receiver.respond("/hook", echo)
     reply = await sending.send(connection=connection)
-    seen = msgspec.json.encode(reply).decode() + repr(reply)
+    seen = msgspec.json.encode(reply).decode() + repr(reply) + caplog.text
     assert "***" in seen
     token = sending.last.headers.get("authorization", "Basic ?").split()[1]
     for secret in (SECRET, json.dumps(SECRET)[1:-1], "query secret", "query%20secret", "wörd", "w%C3%B6rd"):

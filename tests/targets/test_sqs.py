@@ -220,6 +220,24 @@ async def test_an_answer_that_is_not_the_service_s(receiver: Receiver, caller: A
     assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, True)
 
 
+async def test_an_emulator_s_url_is_asked_for_once_until_the_queue_is_gone(
+    receiver: Receiver, caller: AwsCaller
+):
+    receiver.script(
+        "/",
+        Respond(body=b'{"QueueUrl":"http://one"}'),
+        Respond(body=b'{"MessageId":"1"}'),
+        Respond(status=400, body=b'{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone"}'),
+        Respond(body=b'{"QueueUrl":"http://two"}'),
+        Respond(body=b'{"MessageId":"2"}'),
+    )
+    queues = SqsQueues(caller)
+    replies = [await queues.send(queue_arn("q"), "{}") for _ in range(3)]
+    assert [reply.accepted for reply in replies] == [True, False, True]
+    sent = [msgspec.json.decode(request.body).get("QueueUrl") for request in receiver.requests]
+    assert sent == [None, "http://one", "http://one", None, "http://two"]
+
+
 async def test_an_emulator_is_signed_to_as_the_account(receiver: Receiver, caller: AwsCaller):
     receiver.script("/", Respond(body=b'{"MessageId":"m"}'))
     await caller.call(SEND)
