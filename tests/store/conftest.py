@@ -1,6 +1,8 @@
-"""How the tests of the store open one."""
+"""How the tests of the store open one, and how they hold up its writer."""
 
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,20 @@ async def maker(tmp_path: Path) -> AsyncIterator[EmbeddedMaker]:
     maker = EmbeddedMaker(tmp_path / "data")
     yield maker
     await maker.close()
+
+
+@pytest.fixture
+def held_up(maker: EmbeddedMaker) -> Callable[[], AbstractContextManager[None]]:
+    """While it lasts no commit can end, so that what is submitted waits, and then forms one group."""
+
+    @contextmanager
+    def hold() -> Iterator[None]:
+        other = sqlite3.connect(maker.folder / "partnerbus.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            other.execute("ROLLBACK")
+            other.close()
+
+    return hold

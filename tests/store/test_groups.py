@@ -1,0 +1,158 @@
+"""What the writer promises: groups, isolation, bounds, and readers that do not wait for it."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded
+from partnerbus.model.delivery import NewRecord
+from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery
+from partnerbus.testing.store_contract.world import LEASE, fill, make_event, new_record, owe
+from tests.store.maker import EmbeddedMaker
+from tests.store.traces import commits
+
+Hold = Callable[[], AbstractContextManager[None]]
+
+UNWRITABLE = [("a lone surrogate \ud800", 1)]
+"""SQLite's text cannot hold it, so the command that carries it fails in the middle of its group."""
+
+
+async def submitted() -> None:
+    """Let tasks that were just made run until they wait for the writer."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_what_waits_together_is_one_commit(maker: EmbeddedMaker, held_up: Hold) -> None:
+    store = await maker.open()
+    seen = commits(store)
+    with held_up():
+        first = asyncio.create_task(fill(store, 1))
+        await asyncio.to_thread(seen.began.wait, 10)  # the writer waits for the lock, with the first one only
+        others = [asyncio.create_task(fill(store, 10, first=10 * n)) for n in range(1, 21)]
+        await submitted()
+    await asyncio.gather(first, *others)
+    assert len(seen.levels) == 2
+
+
+async def test_one_that_fails_fails_alone(maker: EmbeddedMaker, held_up: Hold) -> None:
+    store = await maker.open()
+    revision = await store.put("k", b"", 0)
+    with held_up():
+        calls = [
+            store.append([new_record(1)]),
+            store.redrive(UNWRITABLE),
+            store.put("k", b"", revision + 1),
+            store.append([new_record(2)]),
+            store.put("k", b"new", revision),
+        ]
+        waiting = [asyncio.ensure_future(call) for call in calls]
+        await submitted()
+    one, broken, conflict, two, put = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(broken, UnicodeEncodeError)
+    assert isinstance(conflict, RevisionConflict)
+    assert isinstance(put, int)
+    assert not isinstance(one, BaseException)
+    assert not isinstance(two, BaseException)
+    store = await maker.reopen()
+    assert [record.event for record in await store.read("log", START)] == [make_event(1), make_event(2)]
+    assert (await store.ledger("log")).accepted == 2
+
+
+async def test_overload_is_said_at_once_and_passes(maker: EmbeddedMaker, held_up: Hold) -> None:
+    await (await maker.open()).close()
+    store = await EmbeddedStore.open(maker.folder, maker.clock, maker.failpoints, pending_bytes=10_000)
+    try:
+        with held_up():
+            accepted = []
+            for number in range(1, 100):
+                task = asyncio.ensure_future(store.append([new_record(number)]))
+                await submitted()
+                if task.done():
+                    assert isinstance(task.exception(), StoreOverloaded)
+                    break
+                accepted.append(task)
+            assert 5 <= len(accepted) <= 10
+        await asyncio.gather(*accepted)
+        assert len(await store.read("log", START)) == len(accepted)
+        await fill(store, 5, first=1000)
+        big = NewRecord(log="log", dedup_id=b"b" * 16, event=make_event(1, b'{"a":"' + b"x" * 20_000 + b'"}'))
+        assert len(await store.append([big])) == 1  # alone it may be larger than the bound
+    finally:
+        await store.close()
+
+
+async def test_a_caller_that_gave_up_harms_nobody(maker: EmbeddedMaker, held_up: Hold) -> None:
+    store = await maker.open()
+    waiting = asyncio.create_task(store.read("log", START, wait=True))
+    with held_up():
+        appending = [asyncio.create_task(fill(store, 1, first=n)) for n in (1, 2, 3)]
+        await submitted()
+        appending[1].cancel()
+        await submitted()
+        assert appending[1].cancelled()
+    await asyncio.gather(appending[0], appending[2])
+    assert (await waiting)[0].event == make_event(1)
+    assert len(await store.read("log", START)) == 3
+    assert store._writer.pending_bytes == 0
+
+
+async def test_readers_do_not_wait_for_the_writer(maker: EmbeddedMaker, held_up: Hold) -> None:
+    store = await maker.open()
+    await owe(store, await fill(store, 3))
+    store = await maker.reopen()
+    with held_up():
+        async with asyncio.timeout(4):  # the writer's patience is longer
+            assert len(await store.read("log", START)) == 3
+            assert len(await store.deliveries(DeliveryQuery())) == 3
+            await store.seek("log", maker.clock.now())
+            await store.lanes()
+            await store.logs()
+            await store.list("")
+
+
+async def test_append_and_the_registry_are_on_disk_and_the_rest_is_ordered(maker: EmbeddedMaker) -> None:
+    """The level of SQLite's `synchronous` that was in force at each commit."""
+    store = await maker.open()
+    seen = commits(store)
+
+    async def level_of(call: object) -> str:
+        seen.levels.clear()
+        await call  # type: ignore[misc]
+        assert len(seen.levels) == 1
+        return seen.levels[0]
+
+    assert await level_of(fill(store, 1)) == "FULL"
+    (record,) = await store.read("log", START)
+    assert await level_of(owe(store, [record])) == "NORMAL"
+    assert await level_of(store.put("k", b"", 0)) == "FULL"
+    assert await level_of(store.claim("lane", 1, LEASE)) == "NORMAL"
+    assert await level_of(store.delete("k", 1)) == "FULL"
+    assert await level_of(store.trim("log", 1)) == "NORMAL"
+    assert await level_of(fill(store, 1, first=2)) == "FULL"
+
+
+async def test_a_group_is_on_disk_if_one_of_it_must_be(maker: EmbeddedMaker, held_up: Hold) -> None:
+    store = await maker.open()
+    await owe(store, await fill(store, 2))
+    seen = commits(store)
+    with held_up():
+        claiming = [asyncio.create_task(store.claim("lane", 1, LEASE))]
+        await asyncio.to_thread(seen.began.wait, 10)
+        claiming.append(asyncio.create_task(store.claim("lane", 1, LEASE)))
+        appending = asyncio.create_task(fill(store, 1, first=5))
+        await submitted()
+    await asyncio.gather(*claiming, appending)
+    assert seen.levels == ["NORMAL", "FULL"]
+
+
+async def test_a_batch_larger_than_any_statement_or_group(maker: EmbeddedMaker) -> None:
+    store = await maker.open()
+    stored = await fill(store, 5_003)
+    assert [record.event for record in stored] == [make_event(n) for n in range(1, 5_004)]
+    await owe(store, stored)
+    assert (await store.ledger("log")).pending == 5_003
+    store = await maker.reopen()
+    assert list(await store.read("log", START, limit=10_000)) == stored
+    assert await store.cursor("log", LIVE) == stored[-1].position
