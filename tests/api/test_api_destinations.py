@@ -134,6 +134,13 @@ async def test_plain_http_only_to_a_private_host_and_only_if_the_node_allows_it(
         await strict.close()
 
 
+async def test_the_quota(world: World, customer: Caller, connection: str) -> None:
+    await customer("CreateApiDestination", **members(connection))
+    stricter = world.with_limits(api_destinations=1).customer
+    code, _ = await refusal(stricter, "CreateApiDestination", **members(connection, Name="e"))
+    assert code == "LimitExceededException"
+
+
 async def test_list(customer: Caller, connection: str) -> None:
     second = (await create(customer, "c2"))["ConnectionArn"]
     for name, arn in (("b-1", connection), ("a", second), ("b-2", second)):

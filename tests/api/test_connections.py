@@ -204,6 +204,16 @@ async def test_list(customer: Caller) -> None:
     assert len(await customer.every("ListConnections", "Connections", Limit=2)) == 3
 
 
+async def test_the_quota(world: World, customer: Caller) -> None:
+    await create(customer, "a")
+    stricter = world.with_limits(connections=1)
+    code, _ = await refusal(
+        stricter.customer, "CreateConnection", Name="b", AuthorizationType="BASIC", AuthParameters=BASIC
+    )
+    assert code == "LimitExceededException"
+    await create(stricter.other, "b")
+
+
 async def test_accounts_and_regions_are_apart(world: World, customer: Caller, other: Caller) -> None:
     await create(customer, "none")
     for caller in (other, world.caller(CUSTOMER, "us-east-1")):

@@ -115,3 +115,15 @@ async def test_of_two_who_associate_one_wins(world: World) -> None:
     refused = [answer for answer in answers if isinstance(answer, Refused)]
     assert [one.code for one in refused] == ["ResourceAlreadyExistsException"]
     assert await seen(world) == SEEN[Standing.ACTIVE]
+
+
+async def test_of_two_offers_at_once_one_wins(world: World) -> None:
+    answers = await asyncio.gather(
+        *(
+            world.partner("CreatePartnerEventSource", Name=SOURCE, Account=account)
+            for account in ("111111111111", "222222222222")
+        ),
+        return_exceptions=True,
+    )
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    assert [one.code for one in refused] == ["ResourceAlreadyExistsException"]

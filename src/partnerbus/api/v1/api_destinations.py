@@ -105,7 +105,8 @@ async def create_api_destination(services: Services, call: Call, given: CreateIn
     try:
         await services.catalog.create(made)
     except RevisionConflict:
-        raise already_exists(f"An api-destination '{given.name}' already exists.") from None
+        sentence = f"An api-destination '{given.name}' already exists."  # assumed
+        raise already_exists(sentence) from None
     return _changed(services, made)
 
 

@@ -102,22 +102,35 @@ class ListConnectionsOutput(Output, frozen=True, kw_only=True):
 
 
 async def create_connection(services: Services, call: Call, given: CreateInput) -> Output:
-    kind = given.authorization_type
-    check_supported(kind, given.auth_parameters, given.invocation_connectivity_parameters)
-    user, secret = credentials(kind, given.auth_parameters)
-    if user is None or secret is None:
-        raise invalid(WRONG_PARAMETERS.format(kind))
+    check_supported(given.authorization_type, given.auth_parameters, given.invocation_connectivity_parameters)
+    connection = _new_connection(services, call, given)
     owned = connection_key(call.account, call.region, "")
     if sum(1 for _ in services.catalog.list(Connection, owned)) >= services.limits.connections:
         raise limit_exceeded()
+    try:
+        await services.catalog.create(connection)
+    except RevisionConflict:
+        raise already_exists(f"Connection {given.name} already exists.") from None  # text assumed
+    return CreateOutput(
+        connection_arn=connection.arn,
+        connection_state=connection.state,
+        creation_time=epoch_seconds(connection.created_at),
+        last_modified_time=epoch_seconds(connection.modified_at),
+    )
+
+
+def _new_connection(services: Services, call: Call, given: CreateInput) -> Connection:
+    user, secret = credentials(given.authorization_type, given.auth_parameters)
+    if user is None or secret is None:
+        raise invalid(WRONG_PARAMETERS.format(given.authorization_type))
     now = services.clock.now()
-    connection = Connection(
+    return Connection(
         account=call.account,
         region=call.region,
         name=given.name,
         uuid=str(uuid.uuid4()),
         secret_suffix=f"{uuid.uuid4()}-{secrets.token_hex(3)}",
-        authorization=kind,
+        authorization=given.authorization_type,
         user=user,
         sealed_secret=services.secrets.seal(secret),
         state=AUTHORIZED,
@@ -127,16 +140,6 @@ async def create_connection(services: Services, call: Call, given: CreateInput) 
         description=given.description,
         kms_key=given.kms_key_identifier,
         parameters=parameters_of(services.secrets, given.auth_parameters.invocation_http_parameters, ()),
-    )
-    try:
-        await services.catalog.create(connection)
-    except RevisionConflict:
-        raise already_exists(f"Connection {given.name} already exists.") from None
-    return CreateOutput(
-        connection_arn=connection.arn,
-        connection_state=connection.state,
-        creation_time=epoch_seconds(now),
-        last_modified_time=epoch_seconds(now),
     )
 
 
