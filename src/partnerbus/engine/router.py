@@ -24,7 +24,6 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 
 import msgspec
 
@@ -199,7 +198,7 @@ class Routers:
         self._newest: dict[str, int] = {}
         self._paused: set[str] = set()
         self._idle: OrderedDict[str, Router] = OrderedDict()
-        self._steps: dict[str, asyncio.Task[None]] = {}
+        self._steps: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(STEPS_AT_ONCE)
 
     @property
@@ -224,21 +223,15 @@ class Routers:
                 self._slots.release()
                 raise
             step = asyncio.create_task(self._turn(log))
-            self._steps[log] = step
-            step.add_done_callback(partial(self._ended, log))
+            self._steps.add(step)
+            step.add_done_callback(self._ended)
 
     async def finish(self) -> None:
         """Wait for the steps that are under way; `run` must have been cancelled."""
-        await asyncio.gather(*self._steps.values())
+        await asyncio.gather(*self._steps)
 
-    async def stop(self) -> None:
-        """Cancel the steps that are under way."""
-        for step in self._steps.values():
-            step.cancel()
-        await asyncio.gather(*self._steps.values(), return_exceptions=True)
-
-    def _ended(self, log: str, _: asyncio.Task[None]) -> None:
-        del self._steps[log]
+    def _ended(self, step: asyncio.Task[None]) -> None:
+        self._steps.discard(step)
         self._slots.release()
         self._changed()
 

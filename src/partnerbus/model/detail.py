@@ -13,6 +13,12 @@ NESTING_LEVELS = 1_000
 """How deep objects and arrays may nest, the detail itself included (documented). What the interpreter's own
 recursion limit does not allow is refused in the same way."""
 
+HEADROOM_LEVELS = 64
+"""How much deeper in its own calls than here the code may be that reads the detail later."""
+
+NEVER_TOO_DEEP = 400
+"""So many brackets are no reason to look closer."""
+
 INTEGER_RANGE = range(-(2**63), 2**63)
 """The integers a detail may hold (documented); that a detail with others is malformed is assumed."""
 
@@ -36,10 +42,20 @@ def compact_detail(text: str) -> bytes | None:
 
 
 def _too_deep(compact: bytes) -> bool:
-    if compact.count(b"{") + compact.count(b"[") <= NESTING_LEVELS:
+    if compact.count(b"{") + compact.count(b"[") <= NEVER_TOO_DEEP:
         return False
     brackets = _STRINGS.sub(b"", compact).translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets))) > NESTING_LEVELS
+    depth = max(accumulate(map(_STEPS.__getitem__, brackets)))
+    return depth > NESTING_LEVELS or not _readable(depth + HEADROOM_LEVELS)
+
+
+def _readable(depth: int) -> bool:
+    """Whether the interpreter's recursion limit lets JSON of that depth be read from here."""
+    try:
+        msgspec.json.format(b"[" * depth + b"]" * depth)
+    except RecursionError:
+        return False
+    return True
 
 
 def _too_large_integers(compact: bytes) -> bool:
