@@ -160,7 +160,10 @@ def _body_head(answer: OutboundResponse, secrets: Iterable[str]) -> str:
     if not answer.body:
         return ""
     text = _readable(answer).decode("utf-8", "replace")
-    spellings = {spelling for secret in secrets for spelling in _spellings(secret)}
+    # No spelling is shorter than its secret, so a short answer holds none of the long ones.
+    spellings = {
+        spelling for secret in secrets if len(secret) <= len(text) for spelling in _spellings(secret)
+    }
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, HIDDEN)
     return text.encode()[:BODY_HEAD_BYTES].decode("utf-8", "ignore")
