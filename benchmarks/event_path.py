@@ -94,7 +94,7 @@ async def running_server(sink: str) -> AsyncIterator[str]:
             more = ["--partner", "acme.com"] if account == PARTNER else []
             command = [sys.executable, "-m", "partnerbus", "account", "create", account, *more]
             keys = ["--access-key-id", key, "--secret-access-key", secret, "--data", str(data)]
-            await asyncio.to_thread(subprocess.run, [*command, *keys], check=True, stdout=subprocess.DEVNULL)
+            await asyncio.to_thread(subprocess.run, [*command, *keys], check=True, capture_output=True)
         async with ServerProcess(data, "--allow-private-targets") as server:
             os.sched_setaffinity(server.pid, {0})
             await asyncio.to_thread(prepare, server.url, sink)
@@ -134,7 +134,7 @@ async def ingest(url: str, rounds: int, seconds: float) -> None:
             rate, base = statistics.median(ours), statistics.median(theirs)
             print(
                 f"ingest, {entries} a request: {rate:.0f} requests/s, {rate * entries:.0f} events/s; "
-                f"empty uvicorn {base:7.0f} requests/s; ratio {rate / base:.3f}"
+                f"empty uvicorn {base:.0f} requests/s; ratio {rate / base:.3f}"
             )
 
 

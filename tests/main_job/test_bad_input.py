@@ -13,8 +13,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from partnerbus.testing.operator import Operator
 
+from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Receiver
 from partnerbus.testing.server_process import ServerProcess
 from tests.main_job.story import ACME, CUSTOMER, KEYS, OTHER, Story, create_accounts, run

@@ -7,8 +7,8 @@ Publishers put numbered events through `PutPartnerEvents` while the server dies 
 back. Four rules pick among them: one takes all, one takes the even ones, one is refused by its target (400,
 so its deliveries end in its dead-letter queue), one is answered 503 for ever with two retries (so they end
 dead after three attempts). Meanwhile another source goes through its states, so that the registry is written
-all the time, and the clock is shifted, so that retention trims. At the end all numbers are accounted for, from
-outside (what the targets received) and from inside (the ledger).
+all the time, and the clock is shifted, so that retention trims. At the end every number is accounted for:
+from outside (what the targets received) and from inside (the ledger).
 """
 
 import asyncio
