@@ -372,6 +372,21 @@ async def test_resources_that_do_not_exist(sending: Sending):
     assert without_anything.refusal(a_target(destination.arn)) == "The API destination does not exist."
 
 
+async def test_another_account_s_destination_or_connection_is_not_used(sending: Sending):
+    """Their secrets would be sent where somebody else says."""
+    own, theirs = a_connection(), msgspec.structs.replace(a_connection(), account="2" * 12)
+    their_destination = msgspec.structs.replace(
+        a_destination(sending.receiver.url, connection=theirs), account="2" * 12
+    )
+    mixed = a_destination(sending.receiver.url, connection=theirs)
+    for destination, error in ((their_destination, ErrorCode.NO_PERMISSIONS), (mixed, ErrorCode.NO_RESOURCE)):
+        lookup = Resources(destination, own, theirs)
+        invoker = HttpInvoker(lookup, SECRETS, sending.outbound, sending.clock)
+        reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
+        assert (reply.error, reply.retryable) == (error, False)
+    assert sending.receiver.requests == []
+
+
 async def test_a_refused_address_is_final(sending: Sending):
     connection = a_connection()
     destination = a_destination(sending.receiver.url, connection=connection)

@@ -61,8 +61,12 @@ class HttpInvoker:
         destination = self._lookup.api_destination_by_arn(invocation.target.arn)
         if destination is None:
             return Reply(error=ErrorCode.NO_RESOURCE, message="The API destination does not exist.")
+        if destination.account != invocation.rule.account:
+            return Reply(
+                error=ErrorCode.NO_PERMISSIONS, message="The API destination belongs to another account."
+            )
         connection = self._lookup.connection_by_arn(destination.connection_arn)
-        if connection is None or not _is_usable(connection):
+        if connection is None or not _is_usable(connection, destination):
             return Reply(
                 error=ErrorCode.NO_RESOURCE,
                 message="The API destination is inactive: its connection is gone or not authorized.",
@@ -134,9 +138,10 @@ class _OpenConnection(msgspec.Struct, frozen=True):
         return f"_OpenConnection({HIDDEN})"
 
 
-def _is_usable(connection: Connection) -> bool:
+def _is_usable(connection: Connection, destination: ApiDestination) -> bool:
     return (
-        connection.state == AUTHORIZED
+        connection.account == destination.account
+        and connection.state == AUTHORIZED
         and connection.authorization is not AuthorizationType.OAUTH_CLIENT_CREDENTIALS
     )
 
