@@ -368,6 +368,21 @@ def test_a_date_header_in_the_format_of_http_is_understood():
         Verifier(OneKey(), clock).read(head).confirm(b"x")
 
 
+def test_a_date_header_must_be_signed():
+    clock = ManualClock()
+    credential = f"Credential=key/20260101/{REGION}/events/aws4_request, SignedHeaders=host, Signature=0"
+    head = RequestHead(
+        method="POST",
+        headers=[
+            (b"host", b"a"),
+            (b"date", format_datetime(clock.now(), usegmt=True).encode()),
+            (b"authorization", f"AWS4-HMAC-SHA256 {credential}".encode()),
+        ],
+    )
+    with pytest.raises(ApiError, match=r"The date of the request must be signed\."):
+        Verifier(OneKey(), clock).read(head)
+
+
 def test_remembered_signing_keys_are_bounded():
     verifier = Verifier(OneKey(), ManualClock())
     for number in range(REMEMBERED_KEYS + 10):

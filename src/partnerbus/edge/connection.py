@@ -118,12 +118,8 @@ class Connection(HttpToolsProtocol):
             self._stop(_Refused(431, "This request has too many headers."))
 
     def on_headers_complete(self) -> None:
-        names = [name for name, _ in self.headers]
-        if b"content-length" in names and b"transfer-encoding" in names:
-            self._stop(_Refused(400, "A request has either a Content-Length or a Transfer-Encoding."))
-        if names.count(b"host") != 1 and not (
-            b"host" not in names and self.parser.get_http_version() == "1.0"
-        ):
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             self._stop(_Refused(400, "A request has exactly one Host."))
         if self.parser.should_upgrade():
             self._stop(_Refused(400, "This server speaks HTTP/1.1 only."))
