@@ -20,7 +20,7 @@ from partnerbus.model.reply import ErrorCode
 from partnerbus.store.embedded.database import END, from_micros, to_micros
 from partnerbus.store.embedded.records import RECORD_COLUMNS, keep, make_record, stored_record
 from partnerbus.store.embedded.states import NUMBERS
-from partnerbus.store.embedded.tables import Log, Tables
+from partnerbus.store.embedded.tables import Log, Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import LIVE, START, Claimed, Kept
 
@@ -73,7 +73,7 @@ _NOTHING = Advanced((), ())
 
 _OWE = (
     "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, owed_at, due_at, token, "
-    "redriven) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT (position, subscription) DO NOTHING"
+    "redriven) {rows} ON CONFLICT (position, subscription) DO NOTHING"
 )
 _MOVE_CURSOR = (
     "INSERT INTO cursors (log, name, position) VALUES (?, ?, ?) "
@@ -99,21 +99,37 @@ def _advance_one(tables: Tables, command: Advancing) -> Advanced:
 
 
 def _owe(tables: Tables, command: Advancing) -> list[Claim]:
-    claims, log = [], tables.log(command.log)
-    for new in command.owed:
-        subscription, lane = tables.number(new.subscription), tables.number(new.lane)
-        token = tables.next_token() if new.claimed else None
-        state, due_at = (_CLAIMED, command.leased_until) if new.claimed else (_OWED, command.now)
-        row = (new.position, subscription, lane, state, int(new.claimed), command.now, due_at, token)
-        if not tables.connection.execute(_OWE, row).rowcount:
-            continue
-        log.owed += 1
-        if token is not None:
-            record = command.at_hand.get(new.position) or stored_record(tables, new.position)
-            claims.append(
-                Claim(subscription=new.subscription, lane=new.lane, record=record, attempt=1, token=token)
-            )
-    return claims
+    rows = [_owed_row(tables, command, new) for new in command.owed]
+    owed = execute_many(tables.connection, _OWE, rows)
+    tables.log(command.log).owed += owed
+    born = [(new, row[-2]) for new, row in zip(command.owed, rows, strict=True) if new.claimed]
+    if owed < len(rows):  # another cursor owed some of them before: their claims are not ours
+        born = [(new, token) for new, token in born if _token(tables, new) == token]
+    return [_born_claim(tables, command, new, token) for new, token in born if token is not None]
+
+
+def _owed_row(tables: Tables, command: Advancing, new: NewDelivery) -> tuple[int | None, ...]:
+    token = tables.next_token() if new.claimed else None
+    state, due_at = (_CLAIMED, command.leased_until) if new.claimed else (_OWED, command.now)
+    subscription, lane = tables.number(new.subscription), tables.number(new.lane)
+    return (new.position, subscription, lane, state, int(new.claimed), command.now, due_at, token, 0)
+
+
+def _born_claim(tables: Tables, command: Advancing, new: NewDelivery, token: int) -> Claim:
+    record = command.at_hand.get(new.position) or stored_record(tables, new.position)
+    return Claim(subscription=new.subscription, lane=new.lane, record=record, attempt=1, token=token)
+
+
+def _token(tables: Tables, new: NewDelivery) -> int | None:
+    return token_of(tables.connection, new.position, tables.number(new.subscription))
+
+
+def token_of(connection: sqlite3.Connection, position: int, subscription: int | None) -> int | None:
+    """The token of a delivery, None if it has none or there is no such delivery."""
+    row = connection.execute(
+        "SELECT token FROM deliveries WHERE position = ? AND subscription = ?", (position, subscription)
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _count_routed(connection: sqlite3.Connection, log: Log, before: int, command: Advancing) -> None:
@@ -162,8 +178,8 @@ _NEXT_DUE = (
     "ORDER BY due_at, state, position, subscription LIMIT 1 OFFSET ?"
 )
 _TAKE = (
-    f"UPDATE deliveries SET state = {_CLAIMED}, token = ?, due_at = ?, attempts_made = attempts_made + 1 "  # noqa: S608
-    "WHERE position = ? AND subscription = ?"
+    f"UPDATE deliveries SET state = {_CLAIMED}, token = column1, due_at = column2, "  # noqa: S608
+    "attempts_made = attempts_made + 1 FROM ({rows}) WHERE position = column3 AND subscription = column4"
 )
 
 
@@ -185,7 +201,7 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
         claims.append(
             Claim(subscription=name, lane=command.lane, record=record, attempt=attempt, token=token)
         )
-    tables.connection.executemany(_TAKE, taken)
+    execute_many(tables.connection, _TAKE, taken)
     return Claimed(claims=claims, next_due_at=from_micros(next_due[0]) if next_due else None)
 
 
@@ -234,29 +250,53 @@ class Settling(msgspec.Struct, frozen=True, gc=False):
 
 
 _SETTLE = (
-    "UPDATE deliveries SET state = ?, due_at = ?, settled_at = ?, token = NULL, last = ?, attempts = ? "
-    "WHERE position = ? AND subscription = ? AND token = ?"
+    "UPDATE deliveries SET state = column1, due_at = column2, settled_at = column3, "
+    "last = column4, attempts = column5, token = column6 FROM ({rows}) "
+    "WHERE position = column7 AND subscription = column8 AND token = column9"
 )
 _SETTLE_FIRST = _SETTLE + " AND attempts IS NULL"
 _ATTEMPTS = "SELECT attempts FROM deliveries WHERE position = ? AND subscription = ? AND token = ?"
 
 
 def _settle(tables: Tables, commands: Sequence[Settling]) -> list[bool]:
-    return [_settle_one(tables, command) for command in commands]
+    """Settle all of them as if each were the first time; then look at the others one by one.
+
+    A settled row keeps a negative token, so that it can be told which rows this call settled.
+    """
+    mark = -tables.next_token()
+    first = {command.claim.token: command for command in commands}
+    rows = [_settled_row(tables, command, mark, None) for command in first.values()]
+    all_were_first = execute_many(tables.connection, _SETTLE_FIRST, rows) == len(rows) == len(commands)
+    settled = [all_were_first or _settle_again(tables, command, mark, first) for command in commands]
+    for command, is_settled in zip(commands, settled, strict=True):
+        if is_settled and command.settlement.state is not DeliveryState.OWED:
+            log = tables.log(command.claim.record.log)
+            tables.count(log.id, command.settlement.state.value)
+    return settled
 
 
-def _settle_one(tables: Tables, command: Settling) -> bool:
-    claim, settlement = command.claim, command.settlement
-    key = (claim.record.position, tables.number_if_known(claim.subscription), claim.token)
-    values = _settled(command)
-    if not tables.connection.execute(_SETTLE_FIRST, (*values, _history(None, settlement), *key)).rowcount:
-        found = tables.connection.execute(_ATTEMPTS, key).fetchone()
-        if found is None:
-            return False
-        tables.connection.execute(_SETTLE, (*values, _history(found[0], settlement), *key))
-    if settlement.state is not DeliveryState.OWED:
-        tables.count(tables.log(claim.record.log).id, settlement.state.value)
-    return True
+def _settle_again(tables: Tables, command: Settling, mark: int, first: dict[int, Settling]) -> bool:
+    """Whether `command` was settled with `mark`; if it has a history, settle it now."""
+    if first.pop(command.claim.token, None) is None:
+        return False
+    key = _key(tables, command.claim)
+    if token_of(tables.connection, *key[:2]) == mark:
+        return True
+    found = tables.connection.execute(_ATTEMPTS, key).fetchone()
+    if found is None:
+        return False
+    return execute_many(tables.connection, _SETTLE, [_settled_row(tables, command, mark, found[0])]) == 1
+
+
+def _key(tables: Tables, claim: Claim) -> tuple[int, int | None, int]:
+    return claim.record.position, tables.number_if_known(claim.subscription), claim.token
+
+
+def _settled_row(
+    tables: Tables, command: Settling, mark: int, attempts: bytes | None
+) -> tuple[int | bytes | None, ...]:
+    history = _history(attempts, command.settlement)
+    return (*_settled(command), history, mark, *_key(tables, command.claim))
 
 
 def _settled(command: Settling) -> tuple[int, int | None, int | None, bytes]:

@@ -13,12 +13,14 @@ from partnerbus.model.delivery import DeliveryState, NewRecord, Record
 from partnerbus.model.event import decode_event
 from partnerbus.store.embedded.database import from_micros
 from partnerbus.store.embedded.states import NUMBERS
-from partnerbus.store.embedded.tables import Log, Tables, insert_many
+from partnerbus.store.embedded.tables import Log, Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import LIVE, START, Kept, LogInfo
 
-_INSERT = "INSERT INTO records (position, log, stored_at, dedup_id, via, body)"
-_ONCE = "ON CONFLICT (dedup_id) DO NOTHING"
+_INSERT = (
+    "INSERT INTO records (position, log, stored_at, dedup_id, via, body) {rows} "
+    "ON CONFLICT (dedup_id) DO NOTHING"
+)
 RECORD_COLUMNS = "r.position, r.stored_at, r.via, r.body"
 _NEEDED = ", ".join(
     str(NUMBERS[state]) for state in (DeliveryState.OWED, DeliveryState.CLAIMED, DeliveryState.DEAD)
@@ -75,7 +77,7 @@ def _new_rows(tables: Tables, command: Appending) -> list[NewRow]:
 
 def _insert(tables: Tables, rows: Sequence[NewRow]) -> dict[bytes, int]:
     """Insert what is not stored yet; give the stored positions of those that were repeated."""
-    if insert_many(tables.connection, _INSERT, _ONCE, rows) == len(rows):
+    if execute_many(tables.connection, _INSERT, rows) == len(rows):
         repeated = {}
     else:
         repeated = _positions(tables.connection, rows)

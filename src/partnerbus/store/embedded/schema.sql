@@ -66,7 +66,7 @@ CREATE TABLE deliveries (
     owed_at INTEGER NOT NULL,
     due_at INTEGER,
     settled_at INTEGER,
-    token INTEGER,               -- of the claim that holds it; NULL if none does
+    token INTEGER,               -- of the claim that holds it; NULL or negative if none does
     redriven INTEGER NOT NULL,
     attempts BLOB,               -- JSON, oldest first
     last BLOB,                   -- JSON, the last settlement

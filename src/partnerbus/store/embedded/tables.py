@@ -123,18 +123,14 @@ class Tables:
         return self.token
 
 
-def insert_many(
-    connection: sqlite3.Connection, head: str, tail: str, rows: Sequence[Sequence[object]]
-) -> int:
-    """`head` VALUES rows `tail`, in few statements; give how many rows were changed."""
-    if not rows:
-        return 0
-    row = f"({', '.join('?' * len(rows[0]))})"
+def execute_many(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[object]]) -> int:
+    """Run `statement`, in which {rows} becomes VALUES, over all rows; give how many rows were changed."""
     changed, left = 0, iter(rows)
     for size in _sizes(len(rows)):
-        parameters = tuple(chain.from_iterable(islice(left, size)))
-        statement = f"{head} VALUES {', '.join([row] * size)} {tail}"
-        changed += connection.execute(statement, parameters).rowcount
+        part = list(islice(left, size))
+        marks = f"({', '.join('?' * len(part[0]))})"
+        values = f"VALUES {', '.join([marks] * size)}"
+        changed += connection.execute(statement.format(rows=values), [*chain.from_iterable(part)]).rowcount
     return changed
 
 
