@@ -18,6 +18,7 @@ from partnerbus.store.protocol import START, DeliveryQuery
 from partnerbus.testing.store_contract.world import LEASE, fill, new_record, owe
 from tests.store.maker import EmbeddedMaker
 from tests.store.processes import process
+from tests.store.traces import commits
 
 
 @contextmanager
@@ -87,7 +88,9 @@ async def test_a_disk_that_breaks_and_is_mended(maker: EmbeddedMaker) -> None:
         for first in (100, 200):
             with pytest.raises(StoreUnavailable, match="cannot be used right now"):
                 await fill(store, 50, first=first)
+    seen = commits(store)
     assert len(await fill(store, 50, first=300)) == 50
+    assert seen.checkpoints_at == [0], "the WAL was made sure of before anything was acknowledged"
     for _ in range(2):
         records = await store.read("log", START, limit=1000)
         assert len(records) == 60

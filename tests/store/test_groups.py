@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import pytest
+
 from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded
-from partnerbus.model.delivery import NewRecord
+from partnerbus.model.delivery import NewDelivery, NewRecord
 from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.protocol import LIVE, START, DeliveryQuery
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept
 from partnerbus.testing.store_contract.world import LEASE, fill, make_event, new_record, owe
 from tests.store.maker import EmbeddedMaker
 from tests.store.traces import commits
@@ -156,3 +158,35 @@ async def test_a_batch_larger_than_any_statement_or_group(maker: EmbeddedMaker) 
     store = await maker.reopen()
     assert list(await store.read("log", START, limit=10_000)) == stored
     assert await store.cursor("log", LIVE) == stored[-1].position
+
+
+async def test_memory_has_a_group_in_the_order_of_its_positions(maker: EmbeddedMaker, held_up: Hold) -> None:
+    """Kept records come after the appended ones of their group, whoever called first."""
+    store = await maker.open()
+    stored = await fill(store, 1)
+    kept = [Kept(log="both", record=stored[0])]
+    with held_up():
+        first = asyncio.create_task(fill(store, 1, "both", first=2))
+        await submitted()
+        calls = [
+            fill(store, 1, "both", first=3),
+            store.advance("log", LIVE, stored[0].position, owed=[], unmatched=0, kept=kept),
+            fill(store, 1, "both", first=4),
+        ]
+        waiting = [asyncio.create_task(call) for call in calls]
+        await submitted()
+    await asyncio.gather(first, *waiting)
+    in_memory = await store.read("both", START)
+    assert [record.event.id for record in in_memory] == [make_event(n).id for n in (2, 3, 4, 1)]
+    store = await maker.reopen()
+    assert list(await store.read("both", START)) == list(in_memory)
+
+
+async def test_there_is_no_delivery_without_a_record(maker: EmbeddedMaker) -> None:
+    store = await maker.open()
+    stored = await fill(store, 1)
+    owed = [NewDelivery(subscription="sub", lane="lane", position=stored[0].position + 1)]
+    with pytest.raises(ValueError, match="forbid"):
+        await store.advance("log", LIVE, stored[0].position, owed=owed, unmatched=0)
+    assert await store.cursor("log", LIVE) == START
+    assert list(await store.deliveries(DeliveryQuery())) == []

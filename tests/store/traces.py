@@ -6,10 +6,14 @@ from partnerbus.store.embedded import EmbeddedStore
 
 
 class Commits:
-    """`levels` has the `synchronous` in force at each commit; `began` is set once a transaction begins."""
+    """`levels` has the `synchronous` in force at each commit; `began` is set once a transaction begins.
+
+    `checkpoints_at` has, for each checkpoint that was asked for, how many commits there were before it.
+    """
 
     def __init__(self, level: str) -> None:
         self.levels: list[str] = []
+        self.checkpoints_at: list[int] = []
         self.began = threading.Event()
         self._level = level
 
@@ -18,6 +22,8 @@ class Commits:
             self._level = statement.rpartition(" ")[2]
         elif statement.startswith("BEGIN"):
             self.began.set()
+        elif statement.startswith("PRAGMA wal_checkpoint"):
+            self.checkpoints_at.append(len(self.levels))
         elif statement == "COMMIT":
             self.levels.append(self._level)
 
