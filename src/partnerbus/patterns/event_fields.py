@@ -32,11 +32,11 @@ _decode = msgspec.json.Decoder(float_hook=Number.of).decode
 def event_fields(event_json: bytes) -> EventFields:
     """Split an event that a caller wrote; `ValueError` if it is not a JSON object."""
     with _deeper():
-        members = _members(event_json)  # msgspec's refusals are ValueErrors
-        detail = bytes(members.pop("detail", b""))
-        if detail:
-            decode_json(detail)  # the whole event must be JSON
-        return EventFields({name: decode_json(bytes(value)) for name, value in members.items()}, detail)
+        members = _members(event_json)
+    detail = bytes(members.pop("detail", b""))
+    if detail:
+        decode_json(detail)  # the whole event must be JSON
+    return EventFields({name: decode_json(bytes(value)) for name, value in members.items()}, detail)
 
 
 def decode_json(text: bytes) -> object:
@@ -54,10 +54,7 @@ def decode_json(text: bytes) -> object:
 
 def _decode_slowly(text: bytes) -> object:
     with _deeper():
-        try:
-            return json.loads(text, parse_int=Number.of, parse_float=Number.of, parse_constant=_no_constant)
-        except RecursionError:
-            raise ValueError("The event is nested too deeply.") from None
+        return json.loads(text, parse_int=Number.of, parse_float=Number.of, parse_constant=_no_constant)
 
 
 def _no_constant(word: str) -> object:
@@ -66,9 +63,12 @@ def _no_constant(word: str) -> object:
 
 @contextmanager
 def _deeper() -> Iterator[None]:
+    """Allow more depth than usual; beyond that `ValueError`."""
     usual = sys.getrecursionlimit()
     sys.setrecursionlimit(usual + EXTRA_DEPTH)
     try:
         yield
+    except RecursionError:
+        raise ValueError("The event is nested too deeply.") from None
     finally:
         sys.setrecursionlimit(usual)

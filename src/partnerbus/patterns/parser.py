@@ -26,21 +26,32 @@ MAX_PATHS = 256
 """Paths in one conjunction (observed; the sentence is assumed)."""
 
 RESERVED = frozenset(
-    (
-        *(
-            "exactly",
-            "equals-ignore-case",
-            "prefix",
-            "suffix",
-            "anything-but",
-            "exists",
-            "wildcard",
-            "numeric",
-        ),
-        *("cidr", "=", "<", "<=", ">", ">=", "regex", "not-wildcard", "not-equals-ignore-case"),
-        *("date-after", "date-on-or-after", "date-before", "date-on-or-before", "in-date-range"),
-        *("ip-address-in-range", "ip-address-not-in-range"),
-    )
+    {
+        "exactly",
+        "equals-ignore-case",
+        "prefix",
+        "suffix",
+        "anything-but",
+        "exists",
+        "wildcard",
+        "numeric",
+        "cidr",
+        "=",
+        "<",
+        "<=",
+        ">",
+        ">=",
+        "regex",
+        "not-wildcard",
+        "not-equals-ignore-case",
+        "date-after",
+        "date-on-or-after",
+        "date-before",
+        "date-on-or-before",
+        "in-date-range",
+        "ip-address-in-range",
+        "ip-address-not-in-range",
+    }
 )
 """What cannot name a field inside `$or`."""
 

@@ -8,7 +8,7 @@ result depends on the order, as it does in the service (observed).
 All choices advance together, path by path. An element is dropped from a choice as soon as no later path
 leads through its array, so choices that differ only in the past become one. Elements form a tree, hence
 there are never more choices than elements and the walk is linear in the leaves, with one exception: names
-with dots can place several arrays at one path, and then choices multiply. `MAX_VISITS` bounds that.
+with dots can place several arrays at one path, and then choices multiply. `SPARE_VISITS` bounds that.
 """
 
 from bisect import bisect_left
@@ -19,9 +19,10 @@ from partnerbus.patterns.matching import accepts_any
 from partnerbus.patterns.parser import Conjunction
 from partnerbus.patterns.syntax import Clause, Exists
 
-MAX_VISITS = 1_000_000
-"""Elements that the walk of one conjunction may look at; beyond it, the conjunction does not match. No event
-of a megabyte comes near it unless its names contain dots to that end."""
+SPARE_VISITS = 200_000
+VISITS_PER_HIT = 8
+"""The walk of one conjunction may look at so many elements per fitting one, and so many more. A walk that
+needs more is given up, and the conjunction does not match; only names with dots can make one need them."""
 
 Choice = frozenset[Element]
 NOTHING_CHOSEN: Choice = frozenset()
@@ -116,15 +117,16 @@ class ConjunctionTest:
         return outside or self._walk(view)
 
     def _walk(self, view: EventView) -> bool:
-        choices, visits = {NOTHING_CHOSEN}, 0
+        choices = {NOTHING_CHOSEN}
+        visits = SPARE_VISITS + VISITS_PER_HIT * sum(len(view.hits(each).elements) for each in self.clauses)
         for index, clause in enumerate(self.clauses):
             following: set[Choice] = set()
             for choice in choices:
                 for chosen in _choices(clause, choice, view):
-                    visits += 1
                     following.add(self._forget(chosen, index))
-                if visits > MAX_VISITS:
-                    return False
+                    visits -= 1
+                    if not visits:
+                        return False
             choices = following
         return bool(choices)
 

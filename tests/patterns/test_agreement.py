@@ -1,0 +1,186 @@
+"""The index agrees with the oracle, on sets of patterns and events that were made for one another."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from partnerbus.patterns import PatternIndex, event_fields, parse_pattern
+from partnerbus.testing.pattern_oracle import oracle_matches
+
+NAMES = st.sampled_from(["a", "b", "c", "a.b", "é", "😀", "detail", "source"])
+TEXTS = st.sampled_from(
+    ["", "x", "xy", "XY", "a*b", "straße", "STRASSE", "10.0.0.1", "10.0.0.01", "::1", "😀x"]
+)
+NUMBERS = st.sampled_from(
+    ["0", "-0.0", "1", "1.0", "10e-1", "0.1", "2", "9007199254740993", "9007199254740993.0", "1e400", "5e-1"]
+)
+SCALARS = st.one_of(TEXTS.map(json.dumps), NUMBERS, st.sampled_from(["true", "false", "null"]))
+
+
+def in_array(items):
+    return "[" + ",".join(items) + "]"
+
+
+def in_object(members):
+    return "{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in members) + "}"
+
+
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(in_array),
+        st.lists(st.tuples(NAMES, inner), max_size=3, unique_by=lambda member: member[0]).map(in_object),
+    ),
+    max_leaves=12,
+)
+EVENTS = st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=4, unique_by=lambda member: member[0]).map(
+    in_object
+)
+
+RANGES = [[">", 0], ["<", 1], [">=", 0, "<=", 1], ["=", 1], [">", 0, "<", 2]]
+MATCHERS = st.one_of(
+    SCALARS,
+    st.sampled_from(["prefix", "suffix", "equals-ignore-case", "exactly"]).flatmap(
+        lambda word: TEXTS.map(lambda text: json.dumps({word: text}))
+    ),
+    st.sampled_from(["prefix", "suffix"]).flatmap(
+        lambda word: TEXTS.map(lambda text: json.dumps({word: {"equals-ignore-case": text}}))
+    ),
+    st.sampled_from(["*", "x*", "*y", "*x*", "a\\*b", "*ß*"]).map(
+        lambda text: json.dumps({"wildcard": text})
+    ),
+    st.booleans().map(lambda present: json.dumps({"exists": present})),
+    st.sampled_from(["10.0.0.0/8", "::/0", "11.0.0.0/8"]).map(lambda block: json.dumps({"cidr": block})),
+    st.sampled_from(RANGES).map(lambda bounds: json.dumps({"numeric": bounds})),
+    st.lists(TEXTS, min_size=1, max_size=2).map(lambda texts: json.dumps({"anything-but": texts})),
+    st.sampled_from(["0", "1", "0.1"]).map(lambda number: f'{{"anything-but":{number}}}'),
+    st.sampled_from(["prefix", "suffix", "equals-ignore-case", "wildcard"]).map(
+        lambda word: json.dumps({"anything-but": {word: ["x", "10*"]}})
+    ),
+)
+ALTERNATIVES = st.lists(MATCHERS, min_size=1, max_size=3).map(in_array)
+
+
+def leaves_of(value, path=""):
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from leaves_of(child, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves_of(item, path)
+    else:
+        yield path, value
+
+
+class Written(float):
+    """A number that prints as it was written."""
+
+    text: str
+
+    def __new__(cls, text):
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def scalar_text(value):
+    return value.text if isinstance(value, Written) else json.dumps(value)
+
+
+@st.composite
+def patterns(draw, event, depth=2):
+    """Patterns whose paths, and often values, are those of `event`."""
+    found = list(leaves_of(json.loads(event, parse_int=Written, parse_float=Written))) or [("a", "x")]
+    members = []
+    for _ in range(draw(st.integers(1, 3))):
+        path, value = draw(st.sampled_from(found))
+        if draw(st.integers(0, 9)) == 0:
+            path = draw(NAMES)
+        alternatives = draw(ALTERNATIVES)
+        if draw(st.integers(0, 2)):
+            alternatives = in_array([scalar_text(value), alternatives[1:-1]])
+        members.append((path, alternatives))
+    if depth and draw(st.integers(0, 3)) == 0:
+        branches = draw(st.lists(patterns(event, depth=depth - 1), min_size=2, max_size=3))
+        members.insert(draw(st.integers(0, len(members))), ("$or", in_array(branches)))
+    return in_object(members)
+
+
+@st.composite
+def cases(draw):
+    event = draw(EVENTS)
+    return event, draw(st.lists(patterns(event), min_size=1, max_size=5))
+
+
+def index_of(texts):
+    index = PatternIndex[int]()
+    for key, text in enumerate(texts):
+        index.add(key, parse_pattern(text))
+    return index
+
+
+def check_agreement(case):
+    event, texts = case
+    expected = [key for key, text in enumerate(texts) if oracle_matches(parse_pattern(text), event.encode())]
+    assert index_of(texts).match(event_fields(event.encode())) == expected
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases())
+def test_index_agrees_with_oracle(case):
+    check_agreement(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(cases())
+def test_index_agrees_with_oracle_at_length(case):
+    check_agreement(case)
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases(), st.data())
+def test_removing_undoes_adding(case, data):
+    event, texts = case
+    fields = event_fields(event.encode())
+    index = index_of(texts)
+    before = index.match(fields)
+    removed = data.draw(st.sets(st.sampled_from(range(len(texts)))))
+    for key in removed:
+        index.remove(key)
+    assert index.match(fields) == [key for key in before if key not in removed]
+    for key in sorted(removed):
+        index.add(key, parse_pattern(texts[key]))
+    assert sorted(index.match(fields)) == before
+    for key in range(len(texts)):
+        index.remove(key)
+    assert len(index) == 0
+    assert vars(index)["_interest"].paths == vars(index)["_interest"].steps == {}
+    assert vars(index)["_by_source"] == vars(index)["_any_source"] == {}
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases(), patterns('{"zz":{"y":"never"},"source":"elsewhere"}'))
+def test_an_unrelated_pattern_changes_nothing(case, unrelated):
+    event, texts = case
+    fields = event_fields(event.encode())
+    index = index_of(texts)
+    before = index.match(fields)
+    index.add(-1, parse_pattern(unrelated))
+    assert [key for key in index.match(fields) if key != -1] == before
+
+
+def test_the_cases_often_match():
+    """The agreement above means something only if both verdicts are common."""
+    verdicts: list[bool] = []
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @given(cases())
+    def count(case):
+        event, texts = case
+        verdicts.extend(oracle_matches(parse_pattern(text), event.encode()) for text in texts)
+
+    count()
+    assert 0.25 < sum(verdicts) / len(verdicts) < 0.85
