@@ -61,7 +61,7 @@ class ScriptedTargets:
         self.most_in_flight: dict[str, int] = defaultdict(int)
         self.changed = asyncio.Condition()
 
-    def refusal(self, target: Target) -> str | None:
+    def refusal(self, target: Target, rule: Rule) -> str | None:
         return None
 
     async def invoke(self, invocation: Invocation) -> Reply:
@@ -97,6 +97,9 @@ class ScriptedQueues:
     def __init__(self) -> None:
         self.sent: list[tuple[str, str, dict[str, str]]] = []
         self.answer = ACCEPTED
+
+    def refusal(self, queue_arn: str, account: str) -> str | None:
+        return None
 
     async def send(
         self,

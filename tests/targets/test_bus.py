@@ -7,7 +7,7 @@ from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import EventBus
 from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.invoker import Invocation
-from tests.targets.things import Resources, a_bus, a_target, an_invocation
+from tests.targets.things import Resources, a_bus, a_rule, a_target, an_invocation
 
 
 class Forwarded:
@@ -60,5 +60,5 @@ async def test_a_store_that_cannot_is_tried_again(raised, error):
 
 def test_refusals():
     invoker = BusInvoker(Resources(), Forwarded())
-    assert invoker.refusal(a_target(a_bus("later").arn)) is None
-    assert invoker.refusal(a_target("arn:aws:events:us-east-1:1:event-bus/")) is not None
+    assert invoker.refusal(a_target(a_bus("later").arn), a_rule()) is None
+    assert invoker.refusal(a_target("arn:aws:events:us-east-1:1:event-bus/"), a_rule()) is not None

@@ -32,6 +32,7 @@ from tests.targets.things import (
     Resources,
     a_connection,
     a_destination,
+    a_rule,
     a_target,
     an_invocation,
 )
@@ -368,8 +369,11 @@ async def test_resources_that_do_not_exist(sending: Sending):
     for invoker in (without_connection, without_anything):
         reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
         assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
-    assert without_connection.refusal(a_target(destination.arn)) is None
-    assert without_anything.refusal(a_target(destination.arn)) == "The API destination does not exist."
+    assert without_connection.refusal(a_target(destination.arn), a_rule()) is None
+    assert (
+        without_anything.refusal(a_target(destination.arn), a_rule()) == "The API destination does not exist."
+    )
+    assert without_connection.refusal(a_target(destination.arn), a_rule("999988887777")) is not None
 
 
 async def test_another_account_s_destination_or_connection_is_not_used(sending: Sending):

@@ -4,7 +4,8 @@ import msgspec
 import pytest
 
 from partnerbus.kernel.clock import SystemClock
-from partnerbus.model.reply import Reply
+from partnerbus.model.reply import ErrorCode, Reply
+from partnerbus.targets.dead_letter import DeadLetterNote
 from partnerbus.targets.registry import NO_SUCH_KIND, Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Receiver
 from tests.targets.things import (
@@ -13,7 +14,9 @@ from tests.targets.things import (
     a_bus,
     a_connection,
     a_destination,
+    a_rule,
     a_target,
+    an_event,
     an_invocation,
 )
 
@@ -22,8 +25,8 @@ async def _forward(invocation, bus) -> None:
     raise AssertionError
 
 
-def targets_of(*resources, allow_private: bool = False) -> Targets:
-    settings = TargetSettings(allow_private=allow_private)
+def targets_of(*resources, allow_private: bool = False, aws_endpoint_url: str | None = None) -> Targets:
+    settings = TargetSettings(allow_private=allow_private, aws_endpoint_url=aws_endpoint_url)
     return make_targets(settings, Resources(*resources), SECRETS, SystemClock(), _forward)
 
 
@@ -32,7 +35,7 @@ def targets_of(*resources, allow_private: bool = False) -> Targets:
     [
         ("arn:aws:events:us-east-1:1:api-destination/d/u", "http"),
         ("arn:aws:events:us-east-1:1:event-bus/b", "bus"),
-        ("arn:aws:sqs:us-east-1:1:q", "sqs"),
+        ("arn:aws:sqs:us-east-1:123456789012:q", "sqs"),
         ("arn:aws-cn:sqs:cn-north-1:1:q", "sqs"),
     ],
 )
@@ -53,22 +56,24 @@ def test_kinds(arn: str, kind: str):
 )
 def test_unknown_kinds_are_refused(arn: str):
     assert targets_of().invoker(arn) is None
-    assert targets_of().refusal(a_target(arn)) == NO_SUCH_KIND
+    assert targets_of().refusal(a_target(arn), a_rule()) == NO_SUCH_KIND
 
 
 def test_what_is_no_arn():
-    assert targets_of().refusal(a_target("queue")) == "The target's ARN is not valid."
+    assert targets_of().refusal(a_target("queue"), a_rule()) == "The target's ARN is not valid."
 
 
 def test_the_invoker_s_own_refusal_is_asked():
-    assert targets_of().refusal(a_target("arn:aws:sqs:us-east-1:1:q.fifo")) is not None
-    assert targets_of().refusal(a_target("arn:aws:sqs:us-east-1:1:q")) is None
-    assert targets_of(a_bus()).refusal(a_target(a_bus().arn)) is None
+    assert targets_of().refusal(a_target("arn:aws:sqs:us-east-1:123456789012:q.fifo"), a_rule()) is not None
+    assert targets_of().refusal(a_target("arn:aws:sqs:us-east-1:123456789012:q"), a_rule()) is None
+    assert targets_of(a_bus()).refusal(a_target(a_bus().arn), a_rule()) is None
 
 
 def test_a_dead_letter_queue_is_judged_too():
-    target = msgspec.structs.replace(a_target(a_bus().arn), dead_letter_arn="arn:aws:sqs:us-east-1:1:q.fifo")
-    assert targets_of().refusal(target) is not None
+    target = msgspec.structs.replace(
+        a_target(a_bus().arn), dead_letter_arn="arn:aws:sqs:us-east-1:123456789012:q.fifo"
+    )
+    assert targets_of().refusal(target, a_rule()) is not None
 
 
 def test_urls():
@@ -88,3 +93,27 @@ async def test_an_operator_s_choice_reaches_the_socket(receiver: Receiver):
         await targets.close()
     assert [reply.accepted for reply in replies] == [False, True]
     assert receiver.connections == 1
+
+
+def test_the_node_s_own_credentials_are_lent_to_the_queue_s_account_only():
+    foreign, mine = "arn:aws:sqs:us-east-1:999988887777:q", "arn:aws:sqs:us-east-1:123456789012:q"
+    at_aws, emulated = targets_of(), targets_of(aws_endpoint_url="http://127.0.0.1:1")
+    for target in (a_target(foreign), msgspec.structs.replace(a_target(mine), dead_letter_arn=foreign)):
+        assert at_aws.refusal(target, a_rule()) == "The queue belongs to another account."
+        assert emulated.refusal(target, a_rule()) is None
+
+
+async def test_another_account_s_queue_is_not_sent_to_either():
+    foreign = "arn:aws:sqs:us-east-1:999988887777:q"
+    targets = targets_of()
+    invoker = targets.invoker(foreign)
+    assert invoker is not None
+    note = DeadLetterNote(
+        event=an_event(), rule_arn=a_rule().arn, target_arn="arn:target", error=ErrorCode.TIMEOUT
+    )
+    for reply in (
+        await invoker.invoke(an_invocation(a_target(foreign))),
+        await targets.dead_letter_queue.send(foreign, note),
+    ):
+        assert (reply.error, reply.retryable) == (ErrorCode.NO_PERMISSIONS, False)
+    await targets.close()

@@ -16,7 +16,7 @@ from partnerbus.targets.dead_letter import DeadLetterNote, DeadLetterQueue, dead
 from partnerbus.targets.outbound import AiohttpOutbound, OutboundRequest, OutboundResponse
 from partnerbus.targets.sqs import SqsInvoker, SqsQueues
 from partnerbus.testing.receiver import Hang, Receiver, Respond
-from tests.targets.things import ACCOUNT, REGION, a_target, an_event, an_invocation
+from tests.targets.things import ACCOUNT, REGION, a_rule, a_target, an_event, an_invocation
 
 
 @pytest.fixture(autouse=True)
@@ -100,9 +100,11 @@ async def test_a_group_that_is_not_in_the_event(queues: SqsQueues):
 
 def test_a_fifo_queue_needs_a_group(queues: SqsQueues):
     invoker = SqsInvoker(queues)
-    assert invoker.refusal(a_target(queue_arn("a.fifo"))) == "A FIFO queue needs a message group id."
-    assert invoker.refusal(a_target(queue_arn("a.fifo"), group="g")) is None
-    assert invoker.refusal(a_target(queue_arn("a"))) is None
+    assert (
+        invoker.refusal(a_target(queue_arn("a.fifo")), a_rule()) == "A FIFO queue needs a message group id."
+    )
+    assert invoker.refusal(a_target(queue_arn("a.fifo"), group="g"), a_rule()) is None
+    assert invoker.refusal(a_target(queue_arn("a")), a_rule()) is None
 
 
 async def test_a_queue_that_does_not_exist(sqs: SQSClient, queues: SqsQueues):

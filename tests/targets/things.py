@@ -107,6 +107,18 @@ def an_event(detail: bytes = b"{}") -> Event:
     )
 
 
+def a_rule(account: str = ACCOUNT) -> Rule:
+    return Rule(
+        account=account,
+        region=REGION,
+        bus="default",
+        name="r",
+        state=RuleState.ENABLED,
+        created_by=account,
+        created_at=NOW,
+    )
+
+
 def an_invocation(
     target: Target, payload: bytes = b'{"n":1.0}', detail: object = None, via: str | None = None
 ) -> Invocation:
@@ -114,15 +126,7 @@ def an_invocation(
     return Invocation(
         delivery_id="s-1",
         record=Record(log="l", position=1, stored_at=NOW, event=event, via=via),
-        rule=Rule(
-            account=ACCOUNT,
-            region=REGION,
-            bus="default",
-            name="r",
-            state=RuleState.ENABLED,
-            created_by=ACCOUNT,
-            created_at=NOW,
-        ),
+        rule=a_rule(),
         target=target,
         payload=payload,
     )

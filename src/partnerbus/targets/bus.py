@@ -3,7 +3,7 @@
 from partnerbus.kernel.errors import StoreError, StoreOverloaded
 from partnerbus.model.arns import Arn
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
-from partnerbus.model.resources import Target
+from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.invoker import Forward, Invocation, Lookup
 
 
@@ -19,7 +19,7 @@ class BusInvoker:
         self._lookup = lookup
         self._forward = forward
 
-    def refusal(self, target: Target) -> str | None:
+    def refusal(self, target: Target, _: Rule) -> str | None:
         """A bus need not exist when it is put; it may be created later."""
         arn = Arn.parse(target.arn)
         _, _, name = arn.resource.partition("/") if arn else ("", "", "")

@@ -46,6 +46,9 @@ class DeadLetterNote(msgspec.Struct, frozen=True, kw_only=True):
 class QueueSender(Protocol):
     """Sends to an SQS queue."""
 
+    def refusal(self, queue_arn: str, account: str) -> str | None:
+        """Why `account` may not have anything sent to a queue; None if it may."""
+
     async def send(
         self,
         queue_arn: str,
@@ -63,8 +66,16 @@ class DeadLetterQueue:
     def __init__(self, queues: QueueSender) -> None:
         self._queues = queues
 
+    def refusal(self, queue_arn: str, account: str) -> str | None:
+        """Why a rule of `account` cannot have this dead-letter queue, as a sentence; None if it can."""
+        return dead_letter_refusal(queue_arn) or self._queues.refusal(queue_arn, account)
+
     async def send(self, queue_arn: str, note: DeadLetterNote) -> Reply:
         """Send the event as it was matched, untransformed (assumed), with the note as attributes."""
+        rule = Arn.parse(note.rule_arn)
+        refusal = self._queues.refusal(queue_arn, rule.account if rule else "")
+        if refusal is not None:
+            return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         return await self._queues.send(queue_arn, note.event.encode().decode(), attributes=note.attributes())
 
 

@@ -22,6 +22,7 @@ from partnerbus.model.resources import (
     Connection,
     ConnectionParameter,
     HttpParameters,
+    Rule,
     Target,
 )
 from partnerbus.targets.http_request import BadRequest, RequestParts, build_request
@@ -50,9 +51,13 @@ class HttpInvoker:
         self._outbound = outbound
         self._clock = clock
 
-    def refusal(self, target: Target) -> str | None:
-        """The destination must exist when a target names it."""
-        if self._lookup.api_destination_by_arn(target.arn) is None:
+    def refusal(self, target: Target, rule: Rule) -> str | None:
+        """The destination must exist when a target names it.
+
+        It carries its owner's credentials: rules of others may not use it, nor learn whether it exists.
+        """
+        found = self._lookup.api_destination_by_arn(target.arn)
+        if found is None or (found.account, found.region) != (rule.account, rule.region):
             return "The API destination does not exist."
         return None
 

@@ -26,8 +26,8 @@ class Invoker(Protocol):
     def kind(self) -> str:
         """A short name for logs and metrics."""
 
-    def refusal(self, target: Target) -> str | None:
-        """Why this target cannot work, as a sentence for whoever puts it; None if it can."""
+    def refusal(self, target: Target, rule: Rule) -> str | None:
+        """Why this target of `rule` cannot work, as a sentence for whoever puts it; None if it can."""
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Make the attempt."""

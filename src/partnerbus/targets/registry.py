@@ -7,11 +7,11 @@ import msgspec
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.arns import Arn
-from partnerbus.model.resources import Target
+from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.aws import AwsCaller
 from partnerbus.targets.bus import BusInvoker
-from partnerbus.targets.dead_letter import DeadLetterQueue, dead_letter_refusal
+from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
 from partnerbus.targets.outbound import AiohttpOutbound
@@ -58,15 +58,15 @@ class Targets:
             kind = f"events:{parsed.resource.partition('/')[0]}"
         return self._invokers.get(kind)
 
-    def refusal(self, target: Target) -> str | None:
-        """Why a target cannot work on this node, as a sentence for whoever puts it; None if it can."""
+    def refusal(self, target: Target, rule: Rule) -> str | None:
+        """Why a target of `rule` cannot work here, as a sentence for whoever puts it; None if it can."""
         if target.dead_letter_arn is not None:
-            refusal = dead_letter_refusal(target.dead_letter_arn)
+            refusal = self.dead_letter_queue.refusal(target.dead_letter_arn, rule.account)
             if refusal is not None:
                 return refusal
         invoker = self.invoker(target.arn)
         if invoker is not None:
-            return invoker.refusal(target)
+            return invoker.refusal(target, rule)
         if Arn.parse(target.arn) is None:
             return "The target's ARN is not valid."
         return NO_SUCH_KIND

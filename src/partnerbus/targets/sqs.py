@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from partnerbus.model.arns import Arn
 from partnerbus.model.paths import EventDocument, resolve
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
-from partnerbus.model.resources import Target
+from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.aws import AwsCall, AwsCaller
 from partnerbus.targets.invoker import Invocation
 
@@ -23,6 +23,17 @@ class SqsQueues:
     def __init__(self, aws: AwsCaller) -> None:
         self._aws = aws
         self._urls: dict[str, str] = {}
+
+    def refusal(self, queue_arn: str, account: str) -> str | None:
+        """Why `account` may not have anything sent to a queue; None if it may.
+
+        At AWS this node signs with its own credentials, whoever's rule it is: they are lent to the queue's
+        own account only. An emulator has no accounts to keep apart.
+        """
+        arn = Arn.parse(queue_arn)
+        if arn is None or self._aws.is_emulated or arn.account == account:
+            return None
+        return "The queue belongs to another account."
 
     async def send(
         self,
@@ -79,15 +90,18 @@ class SqsInvoker:
     def __init__(self, queues: SqsQueues) -> None:
         self._queues = queues
 
-    def refusal(self, target: Target) -> str | None:
+    def refusal(self, target: Target, rule: Rule) -> str | None:
         """A FIFO queue needs a message group (documented); whether the queue exists shows later."""
         if _is_fifo(target.arn) and not target.message_group_id:
             return "A FIFO queue needs a message group id."
-        return None
+        return self._queues.refusal(target.arn, rule.account)
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Send the input to the queue."""
         target = invocation.target
+        refusal = self._queues.refusal(target.arn, invocation.rule.account)
+        if refusal is not None:
+            return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         group_id = None
         if target.message_group_id is not None:
             group_id = resolve(target.message_group_id, EventDocument(invocation.record.event))

@@ -24,7 +24,6 @@ from partnerbus.model.transform import input_refusal
 CANNOT_BE_SERVED = "ValidationException"
 """The code of an entry whose target this node cannot deliver to. Assumed; no list of codes is documented."""
 
-NO_SUCH_DESTINATION = "The API destination does not exist."
 
 Json = dict[str, object]
 """A structure that is kept and given back, and read by one kind of target only."""
@@ -143,7 +142,7 @@ async def _put(services: Services, call: Call, given: PutInput) -> list[FailedEn
     for shape in given.targets:
         target = _target(shape, targets.get(shape.id), since, call)
         _check_input(target)
-        refusal = _refusal(services, call, target)
+        refusal = services.targets.refusal(target, rule)
         if refusal is None:
             targets[target.id] = target
         else:
@@ -210,17 +209,6 @@ def _as_they_came(shape: TargetShape) -> dict[str, str]:
         for name in AS_THEY_CAME
         if (value := getattr(shape, name)) is not None
     }
-
-
-def _refusal(services: Services, call: Call, target: Target) -> str | None:
-    """Why the target cannot work, if so. An API destination carries its owner's credentials: nobody else's
-    rules may use it, nor learn whether it exists."""
-    arn = Arn.parse(target.arn)
-    if arn is not None and arn.service == "events" and arn.resource.startswith("api-destination/"):
-        owner = (arn.account, arn.region)
-        if owner != (call.account, call.region):
-            return NO_SUCH_DESTINATION
-    return services.targets.refusal(target)
 
 
 def _check_input(target: Target) -> None:
