@@ -22,7 +22,7 @@ class BusInvoker:
     def refusal(self, target: Target, _: Rule) -> str | None:
         """A bus need not exist when it is put; it may be created later."""
         arn = Arn.parse(target.arn)
-        _, _, name = arn.resource.partition("/") if arn else ("", "", "")
+        name = arn.resource.partition("/")[2] if arn else ""
         return None if name else "The target's ARN does not name an event bus."
 
     async def invoke(self, invocation: Invocation) -> Reply:
