@@ -16,7 +16,7 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from threading import Thread
 
 import boto3
@@ -64,6 +64,7 @@ def subscribe(customer, webhook_url):
     connection = call(
         customer,
         "create_connection",
+        show=["ConnectionState"],
         Name="webhook",
         AuthorizationType="API_KEY",
         AuthParameters={"ApiKeyAuthParameters": {"ApiKeyName": "X-Api-Key", "ApiKeyValue": "for-the-demo"}},
@@ -71,6 +72,7 @@ def subscribe(customer, webhook_url):
     destination = call(
         customer,
         "create_api_destination",
+        show=["ApiDestinationState"],
         Name="webhook",
         ConnectionArn=connection["ConnectionArn"],
         InvocationEndpoint=webhook_url,
@@ -82,7 +84,8 @@ def subscribe(customer, webhook_url):
         "Arn": destination["ApiDestinationArn"],
         "RetryPolicy": {"MaximumRetryAttempts": 5, "MaximumEventAgeInSeconds": 60},
     }
-    put = call(customer, "put_targets", Rule="large-orders", EventBusName=SOURCE, Targets=[target])
+    members = {"Rule": "large-orders", "EventBusName": SOURCE, "Targets": [target]}
+    put = call(customer, "put_targets", show=["FailedEntryCount"], **members)
     check(put["FailedEntryCount"] == 0, "the target should be accepted")
 
 
@@ -147,9 +150,12 @@ def server(data):
         line = process.stdout.readline().decode().strip()
         found = re.search(r"http://\S+:\d+", line)
         if found is None:
-            sys.exit(f"The server did not start:\n{log.read_text()}")
+            sys.exit("The demo failed: the server should start.")
         say(line)
         yield process, found.group()
+    except BaseException:
+        print(f"The server's log:\n{log.read_text()}", file=sys.stderr)
+        raise
     finally:
         process.kill()
         process.wait()
@@ -230,7 +236,10 @@ class Webhook:
 
     def next(self):
         """When the next request arrived, its headers and its event."""
-        return self._arrived.get(timeout=PATIENCE_SECONDS)
+        try:
+            return self._arrived.get(timeout=PATIENCE_SECONDS)
+        except Empty:
+            sys.exit("The demo failed: the webhook should be called.")
 
 
 # -- how it is told ------------------------------------------------------------------------------------------
@@ -242,8 +251,9 @@ def call(client, operation, show=None, **members):
     answer.pop("ResponseMetadata")
     caller = "partner " if "partner" in operation else "customer"
     name = "".join(word.capitalize() for word in operation.split("_"))
-    say(f"{caller} {colour(name, 36)} {short({k: v for k, v in members.items() if k != 'AuthParameters'})}")
-    say(f"         {short({name: answer[name] for name in show or answer})}")
+    told = {member: value for member, value in members.items() if member != "AuthParameters"}
+    say(f"{caller}  {colour(name, 36)}  {in_words(told)}")
+    say(f"          -> {in_words({member: answer[member] for member in show or answer})}")
     return answer
 
 
@@ -255,8 +265,9 @@ def say(text):
     print("\n".join(f"  {line}" for line in str(text).splitlines()), flush=True)
 
 
-def short(value):
-    return json.dumps(value, default=str)
+def in_words(members):
+    shown = {name: value if isinstance(value, str) else json.dumps(value) for name, value in members.items()}
+    return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 def colour(text, code):

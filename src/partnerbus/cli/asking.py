@@ -37,7 +37,10 @@ class Asker:
     ) -> V:
         """The answer to one request; a refusal ends the command with its sentence and status 1."""
         encoded = msgspec.json.encode(body) if body is not None else b""
-        answer = asyncio.run(self._ask(method, path, query or {}, encoded, may_make))
+        try:
+            answer = asyncio.run(self._ask(method, path, query or {}, encoded, may_make))
+        except OSError as error:
+            raise click.ClickException(f"the server went away before it answered: {error}") from None
         if answer.status != 200:
             raise click.ClickException(_sentence(answer))
         return msgspec.json.decode(answer.body, type=kind)

@@ -111,7 +111,7 @@ def _in_words(found: DeliveryDetails) -> str:
     }
     attempts = [_attempt(attempt) for attempt in found.attempts]
     head = ("ATTEMPT", "STARTED", "SECONDS", "STATUS", "ERROR", "SAID")
-    event = msgspec.json.format(bytes(found.event), indent=2).decode() if found.event else "trimmed"
+    event = msgspec.json.format(bytes(found.event), indent=2).decode()
     return "\n\n".join((pairs(named), columns(head, attempts), f"event\n{event}"))
 
 

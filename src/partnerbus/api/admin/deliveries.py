@@ -57,10 +57,10 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryDetails(DeliveryView, frozen=True, kw_only=True):
-    """One delivery with its attempts, and the event as its targets receive it."""
+    """One delivery with its attempts, and the event as it was stored; null once that was trimmed."""
 
     attempts: list[Attempt]
-    event: msgspec.Raw | None
+    event: msgspec.Raw
 
 
 class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +226,7 @@ class _Reader:
         return DeliveryDetails(
             **msgspec.structs.asdict(self.view(delivery)),
             attempts=list(delivery.attempts),
-            event=msgspec.Raw(record.event.encode()) if record is not None else None,
+            event=msgspec.Raw(record.event.encode() if record is not None else b"null"),
         )
 
 
