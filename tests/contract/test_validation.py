@@ -245,7 +245,7 @@ def test_a_refusal_is_never_much_longer_than_its_cap():
 def test_a_request_full_of_violations_is_refused_quickly():
     started = time.perf_counter()
     sentence("PutTargets", {"Rule": "r", "Targets": [{} for _ in range(200_000)]})
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < 1
 
 
 # -- answers ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ Only requests that were refused come here, so this walks the shapes plainly inst
   ("Value at 'x' failed …", as seen of passwords elsewhere), and within a structure it becomes `***`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from partnerbus.api.contract import (
@@ -41,10 +41,12 @@ def misfits(shape: Shape, value: object, path: str = "") -> Iterator[str]:
         return
     match shape:
         case StructureShape() if isinstance(value, dict):
-            for name, member in shape.members.items():
-                yield from misfits(member.shape, value.get(name), _below(path, member.path))
+            for name, item in value.items():
+                if name in shape.members and item is not None:
+                    member = shape.members[name]
+                    yield from misfits(member.shape, item, _below(path, member.path))
         case ListShape() if isinstance(value, list | tuple):
-            for number, element in enumerate(value, 1):
+            for number, element in enumerate(_judged(shape, value), 1):
                 yield from misfits(shape.element, element, f"{path}.{number}.member")
         case MapShape() if isinstance(value, dict):
             for key, element in value.items():
@@ -116,7 +118,7 @@ def violations(shape: Shape, value: object, path: str = "") -> Iterator[str]:
                 member.shape, value.get(name), _below(path, member.path), member.required
             )
     elif isinstance(shape, ListShape) and isinstance(shape.element, StructureShape) and value:
-        for number, element in enumerate(_elements(value), 1):
+        for number, element in enumerate(_judged(shape, value), 1):
             yield from _member_violations(shape.element, element, f"{path}.{number}.member", required=True)
 
 
@@ -283,8 +285,13 @@ def _java_date(seconds: float) -> str:
     return f"{_EPOCH + timedelta(seconds=seconds):%a %b %d %H:%M:%S UTC %Y}"
 
 
-def _elements(value: object) -> list[object] | tuple[object, ...]:
+def _elements(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
+
+
+def _judged(shape: ListShape, value: object) -> Sequence[object]:
+    """The elements to look at one by one. A list that is too long is broken anyway, so its rest is not."""
+    return _elements(value)[: shape.maximum]
 
 
 def _below(path: str, name: str) -> str:
