@@ -14,15 +14,17 @@ from tests.store.maker import EmbeddedMaker
 from tests.store.processes import process
 from tests.store.victim import EVENTS, TRIMMED, work
 
-POINTS = [point for point in Failpoint if point.startswith("store.")]
+TIMES = {Failpoint.TRIM_BEFORE_COMMIT: (1,)}
+"""The passages at which to kill, where it is not the first and the third."""
+
+MOMENTS = [
+    (point, count) for point in Failpoint if point.startswith("store.") for count in TIMES.get(point, (1, 3))
+]
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize(("point", "count"), MOMENTS)
 async def test_killed_at(maker: EmbeddedMaker, point: Failpoint, count: int) -> None:
-    if count > 1 and point in (Failpoint.TRIM_BEFORE_COMMIT,):
-        pytest.skip("it is passed once")
     with process("work", maker.folder, f"{point}=kill@{count}") as victim:
         said, ended = await asyncio.to_thread(victim.run)
     assert ended == -signal.SIGKILL

@@ -1,8 +1,8 @@
-"""Deliveries as the writer changes them: owed, claimed, settled, redriven, dropped."""
+"""Deliveries once they are owed: claimed, settled, redriven, dropped. `routing` makes them."""
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -12,20 +12,18 @@ from partnerbus.model.delivery import (
     Attempt,
     Claim,
     DeliveryState,
-    NewDelivery,
-    Record,
     Settlement,
 )
 from partnerbus.model.reply import ErrorCode
 from partnerbus.store.embedded.database import END, from_micros, to_micros
-from partnerbus.store.embedded.records import RECORD_COLUMNS, keep, make_record, stored_record
+from partnerbus.store.embedded.records import RECORD_COLUMNS, make_record
 from partnerbus.store.embedded.states import NUMBERS
-from partnerbus.store.embedded.tables import Log, Tables, execute_many
+from partnerbus.store.embedded.tables import Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
-from partnerbus.store.protocol import LIVE, START, Claimed, Kept
+from partnerbus.store.protocol import Claimed
 
-_OWED = NUMBERS[DeliveryState.OWED]
-_CLAIMED = NUMBERS[DeliveryState.CLAIMED]
+OWED = NUMBERS[DeliveryState.OWED]
+CLAIMED = NUMBERS[DeliveryState.CLAIMED]
 _DEAD = NUMBERS[DeliveryState.DEAD]
 _DROPPED = NUMBERS[DeliveryState.DROPPED]
 
@@ -43,116 +41,6 @@ class Last(msgspec.Struct, frozen=True, omit_defaults=True):
     exhausted: str | None = None
     sent_to: str | None = None
     attempted: bool = False
-
-
-# -- advance -----------------------------------------------------------------------------------------------
-
-
-class Advancing(msgspec.Struct, frozen=True, gc=False):
-    """The argument of advance. `at_hand` holds records that need not be read for born claims."""
-
-    log: str
-    name: str
-    to: int
-    owed: Sequence[NewDelivery]
-    unmatched: int
-    kept: Sequence[Kept]
-    now: int
-    leased_until: int
-    at_hand: Mapping[int, Record]
-
-
-class Advanced(msgspec.Struct, frozen=True, gc=False):
-    """What advance did: the claims it gave, and the records it newly kept."""
-
-    claims: Sequence[Claim]
-    kept: Sequence[Record]
-
-
-_NOTHING = Advanced((), ())
-
-_OWE = (
-    "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, owed_at, due_at, token, "
-    "redriven) {rows} ON CONFLICT (position, subscription) DO NOTHING"
-)
-_MOVE_CURSOR = (
-    "INSERT INTO cursors (log, name, position) VALUES (?, ?, ?) "
-    "ON CONFLICT (log, name) DO UPDATE SET position = excluded.position"
-)
-
-
-def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced]:
-    return [_advance_one(tables, command) for command in commands]
-
-
-def _advance_one(tables: Tables, command: Advancing) -> Advanced:
-    log = tables.log(command.log)
-    before = cursor(tables.connection, command.log, command.name)
-    if command.to <= before:
-        return _NOTHING
-    claims = _owe(tables, command)
-    kept = keep(tables, command.kept, [to_micros(copy.record.stored_at) for copy in command.kept])
-    if command.name == LIVE:
-        _count_routed(tables.connection, log, before, command)
-    tables.connection.execute(_MOVE_CURSOR, (log.id, command.name, command.to))
-    return Advanced(claims, kept)
-
-
-def _owe(tables: Tables, command: Advancing) -> list[Claim]:
-    rows = [_owed_row(tables, command, new) for new in command.owed]
-    owed = execute_many(tables.connection, _OWE, rows)
-    tables.log(command.log).owed += owed
-    born = [(new, row[-2]) for new, row in zip(command.owed, rows, strict=True) if new.claimed]
-    if owed < len(rows):  # another cursor owed some of them before: their claims are not ours
-        born = [(new, token) for new, token in born if _token(tables, new) == token]
-    return [_born_claim(tables, command, new, token) for new, token in born if token is not None]
-
-
-def _owed_row(tables: Tables, command: Advancing, new: NewDelivery) -> tuple[int | None, ...]:
-    token = tables.next_token() if new.claimed else None
-    state, due_at = (_CLAIMED, command.leased_until) if new.claimed else (_OWED, command.now)
-    subscription, lane = tables.number(new.subscription), tables.number(new.lane)
-    return (new.position, subscription, lane, state, int(new.claimed), command.now, due_at, token, 0)
-
-
-def _born_claim(tables: Tables, command: Advancing, new: NewDelivery, token: int) -> Claim:
-    record = command.at_hand.get(new.position) or stored_record(tables, new.position)
-    return Claim(subscription=new.subscription, lane=new.lane, record=record, attempt=1, token=token)
-
-
-def _token(tables: Tables, new: NewDelivery) -> int | None:
-    return token_of(tables.connection, new.position, tables.number(new.subscription))
-
-
-def token_of(connection: sqlite3.Connection, position: int, subscription: int | None) -> int | None:
-    """The token of a delivery, None if it has none or there is no such delivery."""
-    row = connection.execute(
-        "SELECT token FROM deliveries WHERE position = ? AND subscription = ?", (position, subscription)
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _count_routed(connection: sqlite3.Connection, log: Log, before: int, command: Advancing) -> None:
-    (routed,) = connection.execute(
-        "SELECT count(*) FROM records INDEXED BY records_of_log "
-        "WHERE log = ? AND position > ? AND position <= ?",
-        (log.id, before, command.to),
-    ).fetchone()
-    log.unmatched += command.unmatched
-    log.matched += routed - command.unmatched
-
-
-def cursor(connection: sqlite3.Connection, log: str, name: str) -> int:
-    row = connection.execute(
-        "SELECT position FROM cursors WHERE log = (SELECT id FROM logs WHERE name = ?) AND name = ?",
-        (log, name),
-    ).fetchone()
-    return int(row[0]) if row else START
-
-
-ADVANCE: Verb[Advancing, Advanced] = Verb(
-    _advance, before=Failpoint.ADVANCE_BEFORE_COMMIT, committed=Failpoint.ADVANCE_COMMITTED
-)
 
 
 # -- claim and extend --------------------------------------------------------------------------------------
@@ -178,7 +66,7 @@ _NEXT_DUE = (
     "ORDER BY due_at, state, position, subscription LIMIT 1 OFFSET ?"
 )
 _TAKE = (
-    f"UPDATE deliveries SET state = {_CLAIMED}, token = column1, due_at = column2, "  # noqa: S608
+    f"UPDATE deliveries SET state = {CLAIMED}, token = column1, due_at = column2, "  # noqa: S608
     "attempts_made = attempts_made + 1 FROM ({rows}) WHERE position = column3 AND subscription = column4"
 )
 
@@ -223,16 +111,8 @@ def _extend(tables: Tables, commands: Sequence[Extending]) -> list[list[bool]]:
 
 
 def _extend_one(tables: Tables, claim: Claim, command: Extending) -> bool:
-    updated = tables.connection.execute(
-        "UPDATE deliveries SET due_at = ? WHERE position = ? AND subscription = ? AND token = ?",
-        (
-            command.leased_until,
-            claim.record.position,
-            tables.number_if_known(claim.subscription),
-            claim.token,
-        ),
-    )
-    return updated.rowcount == 1
+    held = (command.leased_until, *_key(tables, claim))
+    return tables.connection.execute(_EXTEND, held).rowcount == 1
 
 
 EXTEND: Verb[Extending, Sequence[bool]] = Verb(_extend)
@@ -286,6 +166,14 @@ def _settle_again(tables: Tables, command: Settling, mark: int, first: dict[int,
     if found is None:
         return False
     return execute_many(tables.connection, _SETTLE, [_settled_row(tables, command, mark, found[0])]) == 1
+
+
+def token_of(connection: sqlite3.Connection, position: int, subscription: int | None) -> int | None:
+    """The token of a delivery, None if it has none or there is no such delivery."""
+    row = connection.execute(
+        "SELECT token FROM deliveries WHERE position = ? AND subscription = ?", (position, subscription)
+    ).fetchone()
+    return row[0] if row else None
 
 
 def _key(tables: Tables, claim: Claim) -> tuple[int, int | None, int]:
@@ -342,7 +230,7 @@ class Redriving(msgspec.Struct, frozen=True, gc=False):
 
 
 _REDRIVE = (
-    f"UPDATE deliveries SET state = {_OWED}, due_at = ?, settled_at = NULL, attempts_made = 0, "  # noqa: S608
+    f"UPDATE deliveries SET state = {OWED}, due_at = ?, settled_at = NULL, attempts_made = 0, "  # noqa: S608
     f"redriven = redriven + 1 WHERE position = ? AND subscription = ? AND state = {_DEAD}"
 )
 
@@ -378,7 +266,10 @@ _LONG_DEAD = (
     f"SELECT position, subscription FROM deliveries WHERE state = {_DEAD} AND settled_at < ? "  # noqa: S608
     "ORDER BY settled_at LIMIT ?"
 )
-_DROP = f"UPDATE deliveries SET state = {_DROPPED} WHERE position = ? AND subscription = ?"  # noqa: S608
+_DROP = (
+    f"UPDATE deliveries SET state = {_DROPPED} FROM "  # noqa: S608
+    "({rows}) WHERE position = column1 AND subscription = column2"
+)
 
 
 def _drop(tables: Tables, commands: Sequence[Dropping]) -> list[int]:
@@ -387,7 +278,7 @@ def _drop(tables: Tables, commands: Sequence[Dropping]) -> list[int]:
 
 def _drop_one(tables: Tables, command: Dropping) -> int:
     gone = tables.connection.execute(_LONG_DEAD, (command.settled_before, command.limit)).fetchall()
-    tables.connection.executemany(_DROP, gone)
+    execute_many(tables.connection, _DROP, gone)
     for log, count in _logs_of(tables.connection, [position for position, _ in gone]).items():
         tables.count(log, "dead", -count)
         tables.count(log, "dropped", count)
@@ -405,8 +296,8 @@ def _logs_of(connection: sqlite3.Connection, positions: Iterable[int]) -> Counte
 def release_all(tables: Tables, now: int) -> None:
     """Let every claim of a process that is gone be due at once; its attempt stays counted."""
     tables.connection.execute(
-        f"UPDATE deliveries INDEXED BY deliveries_due SET state = {_OWED}, token = NULL, due_at = ? "  # noqa: S608
-        f"WHERE due_at IS NOT NULL AND state = {_CLAIMED}",
+        f"UPDATE deliveries INDEXED BY deliveries_due SET state = {OWED}, token = NULL, due_at = ? "  # noqa: S608
+        f"WHERE due_at IS NOT NULL AND state = {CLAIMED}",
         (now,),
     )
 

@@ -172,8 +172,8 @@ def _trim_one(tables: Tables, command: Trimming) -> Trimmed:
         return Trimmed(0, START)
     gone = _forgettable(tables.connection, log, command)
     for table in ("deliveries", "records"):
-        delete = f"DELETE FROM {table} WHERE position = ?"  # noqa: S608
-        tables.connection.executemany(delete, gone)
+        delete = f"DELETE FROM {table} WHERE position IN ({{rows}})"  # noqa: S608
+        execute_many(tables.connection, delete, gone)
     return Trimmed(len(gone), gone[-1][0] if gone else START)
 
 

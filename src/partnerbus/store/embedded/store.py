@@ -24,7 +24,8 @@ from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import Claim, Delivery, NewDelivery, NewRecord, Record, Settlement
 from partnerbus.store.embedded import deliveries as verbs
-from partnerbus.store.embedded import people, records, registry
+from partnerbus.store.embedded import people, registry, routing
+from partnerbus.store.embedded import records as record_verbs
 from partnerbus.store.embedded.database import (
     DATABASE,
     END,
@@ -136,13 +137,13 @@ class EmbeddedStore:
 
     # -- logs ------------------------------------------------------------------------------------------
 
-    async def append(self, new: Sequence[NewRecord]) -> Sequence[Record]:
+    async def append(self, records: Sequence[NewRecord]) -> Sequence[Record]:
         """See `LogStore.append`."""
-        weight = sum(len(record.event.detail) for record in new) + RECORD_OVERHEAD * len(new)
+        weight = sum(len(record.event.detail) for record in records) + RECORD_OVERHEAD * len(records)
         if self._writer.pending_bytes and self._writer.pending_bytes + weight > self._room:
             raise StoreOverloaded
-        command = records.Appending(new, [record.event.encode() for record in new], self._now())
-        return await self._writer.submit(records.APPEND, command, weight, self._tail.push)
+        command = record_verbs.Appending(records, [record.event.encode() for record in records], self._now())
+        return await self._writer.submit(record_verbs.APPEND, command, weight, self._tail.push)
 
     async def read(
         self, log: str, after: int, *, until: int | None = None, limit: int = 256, wait: bool = False
@@ -159,7 +160,7 @@ class EmbeddedStore:
                 found = tail.after(after, last, limit)
             else:
                 found = await self._reader.run(
-                    lambda connection: records.read_records(connection, log, after, last, limit)
+                    lambda connection: record_verbs.read_records(connection, log, after, last, limit)
                 )
             if found or not wait or tail.head >= last:
                 return found
@@ -168,9 +169,9 @@ class EmbeddedStore:
     async def seek(self, log: str, stored_at: datetime | None = None) -> int:
         """See `LogStore.seek`."""
         if stored_at is None:
-            return await self._reader.run(lambda connection: records.head(connection, log))
+            return await self._reader.run(lambda connection: record_verbs.head(connection, log))
         instant = to_micros(stored_at)
-        return await self._reader.run(lambda connection: records.seek(connection, log, instant))
+        return await self._reader.run(lambda connection: record_verbs.seek(connection, log, instant))
 
     async def trim(self, log: str, before: int, limit: int = 10_000) -> int:
         """See `LogStore.trim`. It goes in small steps, so that appends get in between."""
@@ -178,8 +179,8 @@ class EmbeddedStore:
         while gone < limit:
             step = min(CHUNK, limit - gone)
             trimmed = await self._writer.submit(
-                records.TRIM,
-                records.Trimming(log, before, step),
+                record_verbs.TRIM,
+                record_verbs.Trimming(log, before, step),
                 effect=lambda trimmed: self._tail.log(log).forget(trimmed.last),
             )
             gone += trimmed.count
@@ -189,13 +190,13 @@ class EmbeddedStore:
 
     async def logs(self) -> Sequence[LogInfo]:
         """See `LogStore.logs`."""
-        return await self._people.run(records.log_infos)
+        return await self._people.run(record_verbs.log_infos)
 
     # -- cursors ---------------------------------------------------------------------------------------
 
     async def cursor(self, log: str, name: str) -> int:
         """See `CursorStore.cursor`."""
-        return await self._reader.run(lambda connection: verbs.cursor(connection, log, name))
+        return await self._reader.run(lambda connection: routing.cursor(connection, log, name))
 
     async def advance(
         self,
@@ -209,11 +210,11 @@ class EmbeddedStore:
         lease: timedelta = timedelta(seconds=60),
     ) -> Sequence[Claim]:
         """See `CursorStore.advance`."""
-        command = verbs.Advancing(
+        command = routing.Advancing(
             log, name, to, owed, unmatched, kept, self._now(), self._until(lease), self._at_hand(log, owed)
         )
         done = await self._writer.submit(
-            verbs.ADVANCE, command, effect=lambda advanced: self._tail.push(advanced.kept)
+            routing.ADVANCE, command, effect=lambda advanced: self._tail.push(advanced.kept)
         )
         return done.claims
 
@@ -302,14 +303,15 @@ class EmbeddedStore:
 
 
 def _open(folder: Path, now: int) -> tuple[FolderLock, Tables]:
+    path = folder / DATABASE
     make_folder(folder)
-    lock = FolderLock(folder)
-    try:
-        with translated(folder / DATABASE):
-            return lock, _load(folder / DATABASE, now)
-    except BaseException:
-        lock.release()
-        raise
+    with translated(path):
+        lock = FolderLock(folder)
+        try:
+            return lock, _load(path, now)
+        except BaseException:
+            lock.release()
+            raise
 
 
 def _load(path: Path, now: int) -> Tables:

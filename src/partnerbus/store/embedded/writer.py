@@ -63,7 +63,7 @@ class Command(Generic[A, T]):
     `effect` runs in the event loop once the command is committed, in the order in which the commands ran.
     """
 
-    __slots__ = ("argument", "done", "effect", "error", "result", "verb", "weight")
+    __slots__ = ("argument", "done", "effect", "error", "is_done", "result", "verb", "weight")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Command(Generic[A, T]):
         self.done = done
         self.result: T | None = None
         self.error: Exception | None = None
+        self.is_done = False
 
 
 AnyCommand = Command[Any, Any]
@@ -193,9 +194,9 @@ class Writer:
         results = verb.run(self._tables, [command.argument for command in commands])
         for command, result in zip(commands, results, strict=True):
             if isinstance(result, StoreError):
-                command.error, command.effect = result, None
+                command.error, command.is_done = result, False
             else:
-                command.result, command.error = result, None
+                command.result, command.error, command.is_done = result, None, True
 
     def _set_durability(self, *, on_disk: bool) -> None:
         wanted = "FULL" if on_disk else "NORMAL"
@@ -221,7 +222,7 @@ class Writer:
         self._undo()
         for command in group:
             own = type(error)(str(error)) if isinstance(error, StoreError) else error
-            command.result, command.error, command.effect = None, own, None
+            command.result, command.error, command.is_done = None, own, False
 
     def _undo(self) -> None:
         try:
@@ -236,7 +237,7 @@ class Writer:
     def _answer(self, group: list[AnyCommand]) -> None:
         for command in group:
             self.pending_bytes -= command.weight
-            if command.effect is not None:
+            if command.is_done and command.effect is not None:
                 command.effect(command.result)
             if command.done.done():
                 continue
