@@ -62,7 +62,7 @@ async def test_the_default_bus_needs_no_registry_value(world: World) -> None:
 
 async def test_only_events_after_since_are_owed(world: World) -> None:
     bus = await world.bus()
-    await world.put(bus, 2)
+    await world.store.append([new_record(bus), new_record(bus)])  # not routed before the target is there
     since = await world.store.seek(bus.log)
     await world.rule(bus, new_target(since=since))
     (after,) = await world.put(bus)

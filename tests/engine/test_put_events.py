@@ -295,7 +295,6 @@ class TestPartnerEvents:
         self, partner_bus: EventBus, partner: Caller, face: Face, sources: PartnerSources
     ) -> None:
         stranger = Caller(face, PARTNER, "other.org")
-        nobody = Caller(face, PARTNER, None)
         elsewhere = Caller(face, PARTNER, "acme.com", region="eu-west-1")
         denied = {
             "ErrorCode": "AccessDeniedException",
@@ -305,12 +304,18 @@ class TestPartnerEvents:
             "ErrorCode": "ResourceNotFoundException",
             "ErrorMessage": f"Event source {SOURCE} does not exist.",
         }
-        for caller, refused in ((stranger, denied), (nobody, denied), (elsewhere, gone)):
+        for caller, refused in ((stranger, denied), (elsewhere, gone)):
             answer = await caller("PutPartnerEvents", Entries=[partner_entry()])
             assert answer == (200, {"FailedEntryCount": 1, "Entries": [refused]})
         await sources.withdraw(REGION, SOURCE, ACCOUNT)
         answer = await partner("PutPartnerEvents", Entries=[partner_entry()])
         assert answer == (200, {"FailedEntryCount": 1, "Entries": [gone]})
+
+    async def test_who_is_no_partner_is_refused_as_a_whole(
+        self, partner_bus: EventBus, customer: Caller
+    ) -> None:
+        status, answer = await customer("PutPartnerEvents", Entries=[partner_entry()])
+        assert (status, answer["__type"]) == (400, "AccessDeniedException")
 
 
 def _counted(metrics: Metrics, operation: str) -> dict[str, int]:

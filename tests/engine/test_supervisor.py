@@ -25,7 +25,7 @@ async def test_a_loop_that_crashes_is_started_again_after_a_pause(parts: Parts) 
     assert not supervisor.is_ready
     supervisor.start("loop", loop)
     await clock.advance(timedelta(0))
-    assert (len(starts), supervisor.is_ready, supervisor.down) == (1, False, {"loop"})
+    assert (len(starts), supervisor.is_ready, supervisor.down) == (1, False, frozenset({"loop"}))
     await clock.advance(PAUSE)
     await clock.advance(PAUSE)
     assert (len(starts), supervisor.is_ready, supervisor.down) == (3, True, frozenset())

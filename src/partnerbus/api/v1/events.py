@@ -1,7 +1,7 @@
 """PutEvents and PutPartnerEvents: entries are checked, stamped and stored, or refused one by one.
 
-A request fails as a whole for its size only; what is wrong with an entry is told in its place of the answer,
-even if no entry is left (recorded). All entries that are taken go to their logs in one append.
+A request fails as a whole for its size or its caller; what is wrong with an entry is told in its place of the
+answer, even if no entry is left (recorded). All entries that are taken go to their logs in one append.
 """
 
 import math
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from partnerbus.api.errors import invalid
+from partnerbus.api.errors import access_denied, invalid
 from partnerbus.api.operation import (
     Call,
     Input,
@@ -49,6 +49,8 @@ MALFORMED_DETAIL = "MalformedDetail"
 NOT_AUTHORIZED_FOR_SOURCE = "NotAuthorizedForSource"
 ACCESS_DENIED = "AccessDeniedException"
 NO_SUCH_SOURCE = "ResourceNotFoundException"
+
+NOT_A_PARTNER = "The account is not that of a registered partner."
 
 
 class PutEventsEntry(Input, frozen=True, kw_only=True):
@@ -130,7 +132,12 @@ async def put_events(services: Services, call: Call, request: PutEventsInput) ->
 async def put_partner_events(
     services: Services, call: Call, request: PutPartnerEventsInput
 ) -> PutEventsOutput:
-    """A partner's entries, to the buses that customers associated with its sources."""
+    """A partner's entries, to the buses that customers associated with its sources.
+
+    A caller that is no partner at all is refused as a whole, as by every partner operation (assumed).
+    """
+    if call.partner is None and not call.any_partner:
+        raise access_denied(NOT_A_PARTNER)
     now = services.clock.now()
 
     def destination(entry: PutPartnerEventsEntry) -> Destination:
