@@ -11,6 +11,8 @@ Nothing here is recursive; what follows the outermost closing brace is never loo
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import Never
 
@@ -88,9 +90,17 @@ class JsonReader:
             self._close_string()
         return self._text
 
-    def refuse(self, reason: str, *, places: int = 1) -> Never:
-        """Raise `reason` with the place reached so far, named `places` times (the service doubles some)."""
-        raise PatternError(reason + f"\n at {location(self._source, self._at)}" * places)
+    def refuse(self, reason: str) -> Never:
+        """Raise `reason` with the place reached so far."""
+        raise PatternError(f"{reason}\n at {location(self._source, self._at)}")
+
+    @contextmanager
+    def place_again(self) -> Iterator[None]:
+        """Add the place to refusals from within, though they may have one (as the service does, observed)."""
+        try:
+            yield
+        except PatternError as refusal:
+            self.refuse(refusal.reason)
 
     # -- structure -------------------------------------------------------------------------------------
 
@@ -124,12 +134,12 @@ class JsonReader:
     def _close(self, mark: str) -> Token:
         token, opener, name = _CLOSE[mark]
         if not self._containers:
-            self.refuse(f"Unexpected close marker '{mark}': no open {name} to close")
+            self._refuse_passing(f"Unexpected close marker '{mark}': no open {name} to close")
         kind, start = self._containers[-1]
         if kind != opener:
             wanted, other = ("]", "Array") if kind == "[" else ("}", "Object")
             place = location(self._source, start)
-            self.refuse(
+            self._refuse_passing(
                 f"Unexpected close marker '{mark}': expected '{wanted}' (for {other} starting at {place})"
             )
         self._containers.pop()
@@ -184,9 +194,15 @@ class JsonReader:
     def _peek(self) -> str:
         return self._source[self._at : self._at + 1]
 
-    def _unexpected(self, character: str, why: str, at: int | None = None) -> Never:
-        self._at = self._at if at is None else at
-        self.refuse(f"Unexpected character ({_describe(character)}): {why}")
+    def _unexpected(self, character: str, why: str) -> Never:
+        self._refuse_passing(f"Unexpected character ({_describe(character)}): {why}")
+
+    def _refuse_passing(self, reason: str, characters: int = 1) -> Never:
+        """Refuse at the next character, and then be past as many as given."""
+        try:
+            self.refuse(reason)
+        finally:
+            self._at += characters
 
     # -- values ----------------------------------------------------------------------------------------
 
@@ -246,10 +262,8 @@ class JsonReader:
         )
 
     def _unrecognized(self, word: str) -> Never:
-        self.refuse(
-            f"Unrecognized token '{word}': "
-            "was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-        )
+        expected = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
+        self._refuse_passing(f"Unrecognized token '{word}': was expecting {expected}", len(word))
 
     # -- numbers ---------------------------------------------------------------------------------------
 
@@ -354,7 +368,7 @@ class JsonReader:
         if character == "u":
             return self._hex_escape()
         if character not in _ESCAPES:
-            self.refuse(f"Unrecognized character escape {_describe(character)}")
+            self._refuse_passing(f"Unrecognized character escape {_describe(character)}")
         self._at += 1
         return _ESCAPES[character]
 

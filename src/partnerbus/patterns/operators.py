@@ -210,21 +210,26 @@ def _anything_but(reader: JsonReader) -> Matcher:
         return AnythingBut((Exactly(reader.text()),))
     if token is not Token.NUMBER:
         reader.refuse(_NO_VALUE)
+    return AnythingBut((_excluded_number(reader),))
+
+
+def _excluded_number(reader: JsonReader) -> NumberIs:
     number = Number.of(reader.text())
-    if number.value is None:  # for a single number the service gives no place
+    if number.value is None:  # outside a list the service gives no place
         raise PatternError(f"Cannot compare number : {reader.text()}")
-    return AnythingBut((NumberIs(number),))
+    return NumberIs(number)
 
 
 def _excluded_values(reader: JsonReader) -> tuple[Excluded, ...]:
     excluded: list[Excluded] = []
-    while (token := reader.next()) is not Token.ARRAY_END:
-        if token is Token.STRING:
-            excluded.append(Exactly(reader.text()))
-        elif token is Token.NUMBER:
-            excluded.append(NumberIs(Number(_comparable(reader, reader.text()))))
-        else:
-            reader.refuse("Inside anything but list, start|null|boolean is not supported.", places=2)
+    with reader.place_again():
+        while (token := reader.next()) is not Token.ARRAY_END:
+            if token is Token.STRING:
+                excluded.append(Exactly(reader.text()))
+            elif token is Token.NUMBER:
+                excluded.append(_excluded_number(reader))
+            else:
+                reader.refuse("Inside anything but list, start|null|boolean is not supported.")
     if len({type(value) for value in excluded}) != 1:
         reader.refuse(_NO_MIX)
     return tuple(excluded)
@@ -249,23 +254,24 @@ def _excluded_by_operator(reader: JsonReader) -> tuple[Excluded, ...]:
 def _excluded_texts(reader: JsonReader, operator: str) -> list[str]:
     token = reader.next()
     if token is Token.STRING:
-        return [_excluded_text(reader, operator, places=1)]
+        return [_excluded_text(reader, operator)]
     if token is Token.NUMBER:
         reader.refuse(_NOT_A_STRING[operator])
     if token is not Token.ARRAY:
         reader.refuse(_NO_VALUE)
     texts = []
-    while (token := reader.next()) is not Token.ARRAY_END:
-        if token is not Token.STRING:
-            reader.refuse(_NOT_A_STRING[operator], places=2)
-        texts.append(_excluded_text(reader, operator, places=2))
+    with reader.place_again():
+        while (token := reader.next()) is not Token.ARRAY_END:
+            if token is not Token.STRING:
+                reader.refuse(_NOT_A_STRING[operator])
+            texts.append(_excluded_text(reader, operator))
     return texts  # an empty list is accepted (observed): nothing is excluded
 
 
-def _excluded_text(reader: JsonReader, operator: str, places: int) -> str:
+def _excluded_text(reader: JsonReader, operator: str) -> str:
     text = reader.text()
     if not text and operator in ("prefix", "suffix"):
-        reader.refuse("Null prefix/suffix not allowed", places=places)
+        reader.refuse("Null prefix/suffix not allowed")
     return text
 
 
