@@ -75,6 +75,7 @@ async def test_new_names_of_a_group_that_failed_are_forgotten(maker: EmbeddedMak
             except StoreUnavailable:
                 break
     await owe(store, stored, subscription="s0" * 50, lane="l0" * 50)
+    assert (await store.ledger("other")).accepted == 0
     await store.append([new_record(1_000, "other")])
     store = await maker.reopen()
     assert {delivery.lane[:2] for delivery in await store.deliveries(DeliveryQuery())} == {"l0"}

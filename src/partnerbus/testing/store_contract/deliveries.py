@@ -112,10 +112,18 @@ class ClaimContract:
         await owe(store, await fill(store, 1))
         first = await claim_one(store)
         store = await maker.reopen()
-        assert not await store.settle(first, DELIVERED)
         second = await claim_one(store)
         assert (second.attempt, second.token != first.token) == (2, True)
         assert not await store.settle(first, DELIVERED)
+        assert await store.settle(second, DELIVERED)
+
+    async def test_a_claim_from_before_a_restart_is_lost(self, store: Store, maker: StoreMaker) -> None:
+        await owe(store, await fill(store, 1))
+        claim = await claim_one(store)
+        store = await maker.reopen()
+        assert not await store.settle(claim, DELIVERED)
+        assert list(await store.extend([claim], LEASE)) == [False]
+        assert (await only(store)).state is DeliveryState.OWED
 
     @pytest.mark.parametrize("settlement", [DELIVERED, DEAD, CANCELLED])
     async def test_settling(self, store: Store, maker: StoreMaker, settlement: Settlement) -> None:
