@@ -74,6 +74,7 @@ async def test_on_a_running_server_an_account_works_at_once(data, tmp_path):
         assert [each["id"] for each in await accounts(data)] == [CUSTOMER]
 
 
+@pytest.mark.slow
 async def test_a_rotated_key_works_beside_the_old_one_until_that_is_deleted(data, tmp_path):
     async with ServerProcess(tmp_path / "data") as server:
         old = await create(data, CUSTOMER)
@@ -136,6 +137,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_created_is_refused_in_a_sentence(data):
     await create(data, PARTNER, "--access-key-id", "taken", "--secret-access-key", "x")
     for arguments, sentence in REFUSED:

@@ -42,6 +42,7 @@ async def test_a_dead_letter_is_listed_shown_and_redriven(tmp_path, hook):
         assert first.body == second.body
 
 
+@pytest.mark.slow
 async def test_all_are_redriven_at_once_also_without_a_server(tmp_path, hook):
     data = tmp_path / "data"
     async with ServerProcess(data, *OPEN) as server:

@@ -35,6 +35,7 @@ async def test_status_says_whether_a_server_runs(data, tmp_path):
     assert "not running" in stopped.out
 
 
+@pytest.mark.slow
 async def test_a_killed_server_leaves_nothing_that_confuses(data, tmp_path):
     server = ServerProcess(tmp_path / "data")
     await server.start()
@@ -57,6 +58,7 @@ async def test_a_server_that_does_not_answer_is_not_waited_for_for_ever(data, tm
     assert is_one_sentence(done.err)
 
 
+@pytest.mark.slow
 async def test_commands_and_servers_that_start_together_do_not_disturb_each_other(data, tmp_path):
     await partnerbus("account", "create", "000000000001", "--data", data)
     server = ServerProcess(tmp_path / "data")
@@ -74,6 +76,7 @@ async def test_commands_and_servers_that_start_together_do_not_disturb_each_othe
         await server.kill()
 
 
+@pytest.mark.slow
 async def test_the_clock_moves_only_on_a_server_with_a_test_clock(data, tmp_path):
     async with ServerProcess(tmp_path / "data"):
         done = await partnerbus("clock", "advance", "24h", "--data", data)

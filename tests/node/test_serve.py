@@ -60,6 +60,7 @@ async def test_sigterm_lets_an_attempt_under_way_end(tmp_path):
         assert target.requests == 1
 
 
+@pytest.mark.slow
 async def test_an_attempt_that_does_not_end_is_handed_to_the_next_server(tmp_path):
     async with Receiver() as receiver:
         receiver.script("/hook", Hang())
@@ -101,6 +102,7 @@ async def test_a_host_that_is_not_ours_is_a_sentence(tmp_path):
     assert is_one_sentence(done.err)
 
 
+@pytest.mark.slow
 async def test_one_folder_has_one_server(tmp_path):
     async with ServerProcess(tmp_path / "data") as server:
         done = await partnerbus("serve", "--port", "0", "--data", str(tmp_path / "data"))
@@ -132,6 +134,7 @@ async def test_no_authentication_is_not_for_the_network(tmp_path):
     assert "--allow-remote-without-auth" in done.err
 
 
+@pytest.mark.slow
 async def test_a_key_file_that_others_may_read_is_refused(tmp_path):
     data = tmp_path / "data"
     assert (await partnerbus("account", "create", CUSTOMER, "--data", str(data))).status == 0
