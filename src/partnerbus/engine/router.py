@@ -34,7 +34,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import NewDelivery, Record, delivery_id
-from partnerbus.store.protocol import LIVE, Store
+from partnerbus.store.protocol import LIVE, START, Store
 
 RECORDS_AT_FIRST = 32
 RECORDS_AT_MOST = 256
@@ -196,6 +196,7 @@ class Routers:
         self._changed = changed
         self._agenda: Agenda[str] = Agenda(routing.clock)
         self._newest: dict[str, int] = {}
+        self._routed: dict[str, int] = {}
         self._paused: set[str] = set()
         self._idle: OrderedDict[str, Router] = OrderedDict()
         self._steps: set[asyncio.Task[None]] = set()
@@ -207,7 +208,9 @@ class Routers:
         return len(self._newest) == len(self._paused) and not self._agenda.anything_due
 
     def news(self, log: str, position: int) -> None:
-        """There is a record at `position` of `log`."""
+        """There is a record at `position` of `log`. Old news costs nothing."""
+        if position <= self._routed.get(log, START):
+            return
         known = self._newest.get(log)
         self._newest[log] = position if known is None else max(known, position)
         if known is None:
@@ -240,18 +243,19 @@ class Routers:
         self._paused.discard(log)
         try:
             router = self._idle.pop(log, None) or Router(Cursor(log), self._routing)
-            is_behind = await router.position() < self._newest[log] and await router.step()
-            is_behind = is_behind and await router.position() < self._newest[log]
+            known = self._newest[log]
+            has_moved = await router.position() < known and await router.step()
+            is_behind = await router.position() < self._newest[log]
         except Exception:
             self._routing.log.exception("routing failed, will be tried again", log=log)
             self._paused.add(log)
             self._agenda.put(log, self._routing.clock.now() + PAUSE)
             return
         self._remember(log, router)
-        if is_behind:
+        if is_behind and (has_moved or known < self._newest[log]):
             self._agenda.put(log)
         else:
-            del self._newest[log]
+            self._routed[log] = self._newest.pop(log)
 
     def _remember(self, log: str, router: Router) -> None:
         self._idle[log] = router
