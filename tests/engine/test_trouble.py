@@ -131,6 +131,24 @@ async def test_a_lease_that_was_lost_is_a_line_in_the_log(world: World) -> None:
     assert (await world.ledger(bus)).pending == 1
 
 
+async def test_a_lease_that_this_node_lost_to_itself_gives_every_slot_back(world: World) -> None:
+    bus = await world.bus()
+    target = new_target()
+    answered = asyncio.Event()
+    world.targets.answers[target.arn] = [answered]
+    await world.rule(bus, target)
+    await world.put(bus, 2)
+    await world.targets.wait_for(lambda: len(world.targets.received) == 2)
+    world.clock._now += 2 * LEASE  # the clock jumped, and nobody extended the leases
+    await world.engine.look()
+    await world.targets.wait_for(lambda: len(world.targets.received) == 4)
+    answered.set()
+    await world.engine.idle()  # waits for every slot
+    assert sorted(line["lease_lost"] for line in world.lines("attempt")) == [False, False, True, True]
+    ledger = await world.ledger(bus)
+    assert (ledger.delivered, ledger.pending) == (2, 0)
+
+
 async def test_a_hanging_target_does_not_delay_another(parts: Parts) -> None:
     parts.room = Room(attempts=20, sick_attempts=10)
     async with parts.open() as world:

@@ -77,7 +77,7 @@ class Dispatcher:
         self._under_way: set[asyncio.Task[None]] = set()
         self._interruptible: set[asyncio.Task[None]] = set()
         self._pausing: dict[asyncio.Task[None], datetime] = {}
-        self._leased: dict[tuple[str, int], _Leased] = {}
+        self._leased: dict[tuple[str, int], _Leased] = {}  # by delivery and claim: both may be in flight
         self._anything_leased = asyncio.Event()
         self._is_stopping = False
 
@@ -214,7 +214,7 @@ class Dispatcher:
 
     async def _deliver(self, claim: Claim) -> None:
         """Make an attempt and settle it; the slot is held until then."""
-        key, size = (claim.subscription, claim.record.position), len(claim.record.event.detail)
+        key, size = (claim.delivery_id, claim.token), len(claim.record.event.detail)
         self._lanes.carry(size)
         self._leased[key] = _Leased(claim, self._clock.now())
         self._anything_leased.set()
