@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -141,13 +141,14 @@ _ATTEMPTS = "SELECT attempts FROM deliveries WHERE position = ? AND subscription
 def _settle(tables: Tables, commands: Sequence[Settling]) -> list[bool]:
     """Settle all of them as if each were the first time; then look at the others one by one.
 
-    A settled row keeps a negative token, so that it can be told which rows this call settled.
+    A settled row keeps a negative token, drawn for the settlement, so that it can be told which of several
+    settlements of one delivery (by a claim and by an earlier one that lost its lease) it was.
     """
-    mark = -tables.next_token()
+    marks = {command.claim.token: -tables.next_token() for command in commands}
     first = {command.claim.token: command for command in commands}
-    rows = [_settled_row(tables, command, mark, None) for command in first.values()]
+    rows = [_settled_row(tables, command, marks[token], None) for token, command in first.items()]
     all_were_first = execute_many(tables.connection, _SETTLE_FIRST, rows) == len(rows) == len(commands)
-    settled = [all_were_first or _settle_again(tables, command, mark, first) for command in commands]
+    settled = [all_were_first or _settle_again(tables, command, marks, first) for command in commands]
     for command, is_settled in zip(commands, settled, strict=True):
         if is_settled and command.settlement.state is not DeliveryState.OWED:
             log = tables.log(command.claim.record.log)
@@ -155,8 +156,11 @@ def _settle(tables: Tables, commands: Sequence[Settling]) -> list[bool]:
     return settled
 
 
-def _settle_again(tables: Tables, command: Settling, mark: int, first: dict[int, Settling]) -> bool:
-    """Whether `command` was settled with `mark`; if it has a history, settle it now."""
+def _settle_again(
+    tables: Tables, command: Settling, marks: Mapping[int, int], first: dict[int, Settling]
+) -> bool:
+    """Whether `command` was settled with its mark; if it has a history, settle it now."""
+    mark = marks[command.claim.token]
     if first.pop(command.claim.token, None) is None:
         return False
     key = _key(tables, command.claim)

@@ -89,6 +89,20 @@ class ClaimContract:
         assert (await only(store)).state is DeliveryState.CLAIMED
         assert await store.settle(second, DELIVERED)
 
+    @pytest.mark.parametrize("older_first", [True, False])
+    async def test_two_claims_of_one_delivery_settled_at_once(
+        self, store: Store, maker: StoreMaker, older_first: bool
+    ) -> None:
+        await owe(store, await fill(store, 20))
+        older = (await store.claim("lane", 20, LEASE)).claims
+        await maker.clock.advance(LEASE)
+        newer = (await store.claim("lane", 20, LEASE)).claims
+        claims = [*older, *newer] if older_first else [*newer, *older]
+        answers = await asyncio.gather(*(store.settle(claim, DELIVERED) for claim in claims))
+        assert answers == [claim in newer for claim in claims]
+        ledger = await store.ledger("log")
+        assert (ledger.delivered, ledger.pending) == (20, 0)
+
     async def test_a_late_answer_that_nobody_overtook_counts(self, store: Store, maker: StoreMaker) -> None:
         await owe(store, await fill(store, 1))
         claim = await claim_one(store)
