@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 RUN := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PARALLEL := --numprocesses auto --dist loadfile
 LOCKED := --only-binary :all: --require-hashes
 
 .PHONY: help install demo test test-fast check format lock clean
@@ -31,10 +32,11 @@ demo: $(RUN)  ## play the main job once, on this machine, and show each step
 	$(BIN)/python examples/demo.py
 
 test: $(DEV)  ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL) -m "not fault"
+	$(BIN)/python -m pytest -m fault
 
 test-fast: $(DEV)  ## the tests that kill nothing and take no time; under a minute
-	$(BIN)/python -m pytest -m "not slow and not fault"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not fault"
 
 check: $(DEV)  ## lint, format, types and import layers
 	$(BIN)/ruff check .

@@ -76,8 +76,14 @@ async def test_entries_of_one_request_may_go_to_different_customers(world: World
     assert await stored(world) == 2
 
 
-@pytest.mark.parametrize("partner", [None, "acme.com.test", "other.org"])
-async def test_only_the_partner_may_put(world: World, partner: str | None) -> None:
+async def test_who_is_no_partner_may_not_put(world: World) -> None:
+    code, _ = await refusal(world.customer, "PutPartnerEvents", Entries=[GOOD])
+    assert code == "AccessDeniedException"
+    assert await stored(world) == 0
+
+
+@pytest.mark.parametrize("partner", ["acme.com.test", "other.org"])
+async def test_only_the_partner_may_put(world: World, partner: str) -> None:
     stranger = world.caller("888888888888", partner=partner)
     answer = await stranger("PutPartnerEvents", Entries=[GOOD])
     assert answer["Entries"][0]["ErrorCode"] == "AccessDeniedException"

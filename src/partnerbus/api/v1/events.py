@@ -187,7 +187,7 @@ async def _put(
     now = services.clock.now()
     verdicts = [
         _judge(entry, destination, ids, now)
-        for entry, ids in zip(entries, _new_ids(len(entries)), strict=True)
+        for entry, ids in zip(entries, _new_ids(len(entries), now), strict=True)
     ]
     records = [taken.record for taken in verdicts if isinstance(taken, _Taken) and taken.record is not None]
     if records:
@@ -262,15 +262,20 @@ def _invalid(name: str, reason: str) -> EntryRefusal:
     return EntryRefusal(INVALID_ARGUMENT, f"Parameter {name} is not valid. Reason: {reason}")
 
 
-def _new_ids(count: int) -> Iterator[tuple[str, bytes]]:
-    """Random UUIDs (version 4) as text and as bytes; one draw for all of them."""
+def _new_ids(count: int, now: datetime) -> Iterator[tuple[str, bytes]]:
+    """Event ids and what tells a repeated append: random UUIDs (version 4), one draw for all of them.
+
+    The second begins with the time, so that an index over it grows at its end and not everywhere.
+    """
+    milliseconds = int(now.timestamp() * 1_000).to_bytes(6)
     drawn = os.urandom(16 * count)
     for start in range(0, len(drawn), 16):
         value = bytearray(drawn[start : start + 16])
         value[6] = value[6] & 0x0F | 0x40
         value[8] = value[8] & 0x3F | 0x80
         text = value.hex()
-        yield f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", bytes(value)
+        dedup_id = milliseconds + bytes(value[6:])
+        yield f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", dedup_id
 
 
 def _result(verdict: _Taken | EntryRefusal) -> ResultEntry:
