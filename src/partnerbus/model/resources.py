@@ -13,12 +13,7 @@ from partnerbus.model import arns
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """One thing in the registry."""
-
-    @property
-    def key(self) -> str:
-        """Where the registry keeps it."""
-        raise NotImplementedError
+    """One thing in the registry. Each kind has a `key`: where the registry keeps it."""
 
 
 # -- who may call ------------------------------------------------------------------------------------------
