@@ -6,9 +6,6 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-"""The envelope's time, cut to whole seconds (recorded)."""
-
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An accepted entry in its envelope.
@@ -87,5 +84,5 @@ def decode_event(envelope: bytes) -> Event:
 
 
 def event_time(instant: datetime) -> str:
-    """`instant` (aware, UTC) as the envelope writes it."""
-    return instant.strftime(TIME_FORMAT)
+    """`instant` (aware, UTC) as the envelope writes it, cut to whole seconds (recorded)."""
+    return f"{instant.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
