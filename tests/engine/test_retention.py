@@ -6,7 +6,7 @@ from partnerbus.engine.retention import CHUNK, KEEP_DEAD_LETTERS, SWEEP_EVERY, R
 from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.delivery import DeliveryState
 from partnerbus.model.resources import EventBus
-from tests.engine.world import REFUSED, UNAVAILABLE, World, new_record, new_target
+from tests.engine.world import REFUSED, UNAVAILABLE, World, new_record, new_target, retries
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -36,7 +36,7 @@ async def test_records_that_nothing_needs_go_after_the_keep_period(world: World)
     assert await stored(world, bus) == 1
 
 
-async def test_what_a_retry_or_a_dead_letter_needs_stays(world: World) -> None:
+async def test_what_a_retry_needs_stays_and_a_dead_letter_keeps_only_its_own(world: World) -> None:
     bus, other = await world.bus(), await world.bus("other")
     retried, dead = new_target(), new_target()
     world.targets.answers[retried.arn] = [UNAVAILABLE]
@@ -44,17 +44,37 @@ async def test_what_a_retry_or_a_dead_letter_needs_stays(world: World) -> None:
     await world.rule(bus, retried)
     await world.rule(other, dead)
     await world.put(bus)
-    await world.put(other)
+    (record,) = await world.put(other)
     await world.advance(HOUR + SECOND)
     await sweep(world)
-    assert (await stored(world, bus), await stored(world, other)) == (1, 1)
+    assert (await stored(world, bus), await stored(world, other)) == (1, 0)
+    (kept,) = await world.deliveries(DeliveryState.DEAD)
+    assert kept.record == record
     await world.advance(KEEP_DEAD_LETTERS)
     await sweep(world)
-    assert (await stored(world, bus), await stored(world, other)) == (1, 0)
     assert (await world.ledger(other)).dropped == 1
-    assert (
-        len(await world.deliveries(DeliveryState.DEAD)) == 1
-    )  # of the retries, given up a day after it was put
+    (late,) = await world.deliveries()  # of the retries, given up a day after it was put
+    assert (late.state, late.log) == (DeliveryState.DEAD, bus.log)
+    assert await stored(world, bus) == 0
+
+
+async def test_a_redriven_dead_letter_has_its_whole_retry_policy_again(world: World) -> None:
+    bus, target = await world.bus(), new_target(retry=retries(5, seconds=600))
+    world.targets.answers[target.arn] = [UNAVAILABLE]
+    await world.rule(bus, target)
+    (record,) = await world.put(bus)
+    await world.engine.idle()
+    await world.advance(48 * HOUR)
+    (dead,) = await world.deliveries(DeliveryState.DEAD)
+    await sweep(world)
+    assert await stored(world, bus) == 0
+    assert len(world.targets.received) == 6
+    assert await world.engine.redrive([(dead.subscription, dead.position)]) == 1
+    await world.advance(600 * SECOND)
+    assert len(world.targets.received) == 12
+    assert {received.record for received in world.targets.received} == {record}
+    (dead,) = await world.deliveries(DeliveryState.DEAD)
+    assert (dead.attempts_made, dead.redriven) == (6, 1)
 
 
 async def test_a_large_log_goes_in_chunks_and_logs_of_deleted_buses_go_too(world: World) -> None:

@@ -111,9 +111,7 @@ class Attempts:
         reply = attempt.reply
         if reply.accepted:
             return Settlement(state=DeliveryState.DELIVERED, attempt=attempt)
-        verdict = decide(
-            target.retry, claim.attempt, claim.record.stored_at, reply, self._clock.now(), self._random
-        )
+        verdict = decide(target.retry, claim.attempt, claim.owed_at, reply, self._clock.now(), self._random)
         retry = verdict if isinstance(verdict, Retry) else None
         return Settlement(
             state=DeliveryState.OWED if retry else DeliveryState.DEAD,

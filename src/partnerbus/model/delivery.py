@@ -100,13 +100,18 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The right to make attempt number `attempt` until the lease ends; later claims have other tokens."""
+    """The right to make attempt number `attempt` until the lease ends; later claims have other tokens.
+
+    The age limit of the retry policy counts from `owed_at`: when the event was stored, or when the delivery
+    was last redriven.
+    """
 
     subscription: str
     lane: str
     record: Record
     attempt: int
     token: int
+    owed_at: datetime
 
     @property
     def delivery_id(self) -> str:
@@ -131,7 +136,10 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery as people see it. `due_at` is None once settled; `record` is None if it was trimmed."""
+    """A delivery as people see it. `due_at` is None once settled; `record` is None if it was trimmed.
+
+    It is owed since `owed_at`: when its event was stored, or when it was last redriven.
+    """
 
     subscription: str
     lane: str

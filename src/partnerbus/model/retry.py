@@ -44,7 +44,7 @@ Decision: TypeAlias = Retry | GiveUp
 def decide(
     policy: RetryPolicy,
     attempt: int,
-    stored_at: datetime,
+    owed_at: datetime,
     reply: Reply,
     now: datetime,
     random: Callable[[], float],
@@ -52,9 +52,10 @@ def decide(
     """What follows attempt number `attempt` (from 1), which ended with the failure `reply`.
 
     The wait is drawn between zero and the bound (full jitter: deliveries that failed together do not come
-    back together); a longer Retry-After is waited for, a negative one stops (documented). The event's age
-    counts from `stored_at`. A retry that would come after the age limit is given up at once: waiting
-    for it could change nothing, and moving it forwards would break what the target asked for.
+    back together); a longer Retry-After is waited for, a negative one stops (documented). The age counts
+    from `owed_at`: the event's ingestion (documented), and the redrive for a dead letter that was redriven.
+    A retry that would come after the age limit is given up at once: waiting for it could change nothing,
+    and moving it forwards would break what the target asked for.
     `random` gives numbers from 0 up to 1.
     """
     asked = reply.retry_after or timedelta(0)
@@ -63,7 +64,7 @@ def decide(
     if attempt > policy.max_retries:
         return GiveUp(MAX_RETRIES)
     wait = max(backoff_bound(attempt) * random(), asked)
-    if now + wait > stored_at + timedelta(seconds=policy.max_age_seconds):
+    if now + wait > owed_at + timedelta(seconds=policy.max_age_seconds):
         return GiveUp(MAX_AGE)
     return Retry(now + wait)
 

@@ -59,7 +59,7 @@ class LaneDue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A log's ends: `head` is the newest position ever given, `horizon` the oldest one still stored.
+    """A log's ends: `head` is the newest position ever given, `horizon` the oldest one that can be read.
 
     A log of which nothing is stored any more has its horizon behind its head.
     """
@@ -122,7 +122,8 @@ class LogStore(Protocol):
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Record]:
         """Store all of `records` or none, **on disk**, and give them back with their positions, in order.
 
-        A record whose `dedup_id` is already stored is not stored again: the stored one comes back.
+        A record whose `dedup_id` is already stored is not stored again: the stored one comes back. What only
+        a dead letter has any more counts as stored.
         Raises `StoreOverloaded` while more bytes wait for the disk than the store was given room for.
         """
 
@@ -144,8 +145,9 @@ class LogStore(Protocol):
     async def trim(self, log: str, before: int, limit: int = 10_000) -> int:
         """Forget up to `limit` records with position < `before`, and their settled deliveries; give how many.
 
-        It stops short at the first record that a cursor has not passed, or that an owed, claimed or dead
-        delivery still needs. A log that was appended to and never routed has its live cursor at START, so
+        It stops short at the first record that a cursor has not passed, or that an owed or claimed delivery
+        still needs. A dead delivery does not hold it up: it stays, with its record, which leaves the log.
+        A log that was appended to and never routed has its live cursor at START, so
         nothing of it is trimmed: whoever gives a log up advances `LIVE` to its head first. A log that
         holds only kept records needs no live cursor.
         """
@@ -206,10 +208,17 @@ class DeliveryStore(Protocol):
         """The one read for people."""
 
     async def redrive(self, ids: Sequence[tuple[str, int]]) -> int:
-        """Owe dead deliveries anew, due at once, attempts counted from 1 again; give how many were dead."""
+        """Owe dead deliveries anew, due at once; give how many were dead. **Ordered.**
+
+        Attempts are counted from 1 again, and it is owed since now. A record that was trimmed is in its log
+        again, at its old position, until it is trimmed anew: it was accepted and routed before.
+        """
 
     async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:
-        """Let dead deliveries that were settled before that instant be dropped; give how many."""
+        """Let dead deliveries that were settled before that instant be dropped; give how many.
+
+        Those whose record was trimmed go at once, and it with them.
+        """
 
     async def ledger(self, log: str) -> Ledger:
         """The balance of one log, consistent in itself."""

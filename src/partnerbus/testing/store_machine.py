@@ -51,6 +51,7 @@ class Owed(msgspec.Struct):
     redriven: int = 0
     token: int | None = None
     settled_at: datetime | None = None
+    redriven_at: datetime | None = None
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -62,6 +63,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.store = self.run_async(self.open_store())
         self.records: dict[str, list[Record]] = {log: [] for log in LOGS}
+        self.set_aside: dict[int, Record] = {}
         self.archive: list[Record] = []
         self.kept: set[int] = set()
         self.given: set[int] = set()
@@ -171,6 +173,7 @@ class StoreMachine(RuleBasedStateMachine):
         for claim in claims:
             owed = self._of(claim)
             assert claim.record in self.records[owed.log]
+            assert claim.owed_at == (owed.redriven_at or claim.record.stored_at)
             assert claim.token not in {other.token for other in self.claims}
             owed.state, owed.token, owed.due_at = DeliveryState.CLAIMED, claim.token, self.clock.now() + LEASE
             owed.attempts_made += 1
@@ -223,30 +226,47 @@ class StoreMachine(RuleBasedStateMachine):
         gone = []
         for record in self.records[log][:limit]:
             needed = record.position > self.cursors[log] or any(
-                position == record.position and owed.state in (*PENDING, DeliveryState.DEAD)
+                position == record.position and owed.state in PENDING
                 for (position, _), owed in self.owed.items()
             )
             if needed or record.position >= before:
                 break
             gone.append(record)
         assert self.run_async(self.store.trim(log, before, limit)) == len(gone)
-        positions = {record.position for record in gone}
         self.records[log] = self.records[log][len(gone) :]
-        self.owed = {key: owed for key, owed in self.owed.items() if key[0] not in positions}
-        self.numbers = {n: record for n, record in self.numbers.items() if record.position not in positions}
+        self.set_aside |= {record.position: record for record in gone}
+        self._forget_trimmed()
+
+    def _forget_trimmed(self) -> None:
+        """Of what is in no log any more only dead letters, and their records, are left."""
+        self.owed = {
+            key: owed
+            for key, owed in self.owed.items()
+            if owed.state is DeliveryState.DEAD or key[0] not in self.set_aside
+        }
+        needed = {position for position, _ in self.owed}
+        gone = self.set_aside.keys() - needed
+        self.set_aside = {position: self.set_aside[position] for position in self.set_aside.keys() & needed}
+        self.numbers = {n: record for n, record in self.numbers.items() if record.position not in gone}
 
     @precondition(lambda self: self.owed)
     @rule(data=st.data())
     def redrive(self, data: Any) -> None:
         keys = data.draw(st.lists(st.sampled_from(sorted(self.owed)), max_size=4, unique=True))
-        dead = [self.owed[key] for key in keys if self.owed[key].state is DeliveryState.DEAD]
+        dead = {key: self.owed[key] for key in keys if self.owed[key].state is DeliveryState.DEAD}
         ids = [(subscription, position) for position, subscription in keys]
         assert self.run_async(self.store.redrive(ids)) == len(dead)
-        for owed in dead:
+        for (position, _), owed in dead.items():
             owed.state, owed.due_at, owed.settled_at = DeliveryState.OWED, self.clock.now(), None
-            owed.attempts_made = 0
+            owed.attempts_made, owed.redriven_at = 0, self.clock.now()
+            self._put_back(owed.log, position)
             owed.redriven += 1
             self.counts[owed.log]["dead"] -= 1
+
+    def _put_back(self, log: str, position: int) -> None:
+        record = self.set_aside.pop(position, None)
+        if record is not None:
+            self.records[log] = sorted([*self.records[log], record], key=lambda each: each.position)
 
     @rule(seconds=st.integers(0, 100), limit=st.integers(1, 4))
     def drop_dead(self, seconds: int, limit: int) -> None:
@@ -259,13 +279,14 @@ class StoreMachine(RuleBasedStateMachine):
         dropped = self.run_async(self.store.drop_dead(before, limit))
         assert dropped == min(limit, len(old))
         found = self.run_async(self.store.deliveries(DeliveryQuery(limit=1000)))
-        states = {(delivery.position, delivery.subscription): delivery.state for delivery in found}
-        gone = [key for _, key in sorted(old) if states[key] is DeliveryState.DROPPED]
+        dead = {(each.position, each.subscription) for each in found if each.state is DeliveryState.DEAD}
+        gone = [key for _, key in old if key not in dead]
         assert len(gone) == dropped
         for key in gone:
             self.owed[key].state = DeliveryState.DROPPED
             self.counts[self.owed[key].log]["dead"] -= 1
             self.counts[self.owed[key].log]["dropped"] += 1
+        self._forget_trimmed()
 
     @rule(key=st.sampled_from(KEYS), value=st.binary(max_size=4) | st.none(), is_current=st.booleans())
     def change_registry(self, key: str, value: bytes | None, is_current: bool) -> None:
@@ -321,7 +342,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert (each.due_at, each.settled_at) == (owed.due_at, owed.settled_at)
             assert len(each.attempts) == min(owed.attempts, 20)
             assert owed.attempts <= owed.claims
-            assert each.record in self.records[owed.log]
+            assert each.record is not None
+            assert each.record in self.records[owed.log] or each.record == self.set_aside[each.position]
+            assert each.owed_at == (owed.redriven_at or each.record.stored_at)
 
     @invariant()
     def the_lanes_are_the_models(self) -> None:

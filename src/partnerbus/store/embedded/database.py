@@ -19,7 +19,7 @@ LOCK = "partnerbus.lock"
 APPLICATION_ID = 0x70627573
 """`pbus`, in the header of every file that is ours."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OLDEST_SQLITE = (3, 37, 0)
 """The first one with STRICT tables."""
@@ -124,9 +124,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         raise
     if owner != APPLICATION_ID and (owner or version or tables):
         raise ConfigurationError(f"{path} is not a partnerbus database.")
-    if version > SCHEMA_VERSION:
+    if version not in (0, SCHEMA_VERSION):
+        age = "a newer" if version > SCHEMA_VERSION else "an older"
         raise ConfigurationError(
-            f"{path} was written by a newer partnerbus (schema {version}; this one knows {SCHEMA_VERSION})."
+            f"{path} was written by {age} partnerbus (schema {version}; this one knows {SCHEMA_VERSION})."
         )
 
 

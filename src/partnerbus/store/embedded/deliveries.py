@@ -16,7 +16,7 @@ from partnerbus.model.delivery import (
 )
 from partnerbus.model.reply import ErrorCode
 from partnerbus.store.embedded.database import END, from_micros, to_micros
-from partnerbus.store.embedded.records import RECORD_COLUMNS, make_record
+from partnerbus.store.embedded.records import DEAD, RECORD_COLUMNS, forget, make_record, put_back
 from partnerbus.store.embedded.states import NUMBERS
 from partnerbus.store.embedded.tables import Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
@@ -24,8 +24,10 @@ from partnerbus.store.protocol import Claimed
 
 OWED = NUMBERS[DeliveryState.OWED]
 CLAIMED = NUMBERS[DeliveryState.CLAIMED]
-_DEAD = NUMBERS[DeliveryState.DEAD]
 _DROPPED = NUMBERS[DeliveryState.DROPPED]
+
+OWED_AT = "coalesce(d.redriven_at, r.stored_at)"
+"""Since when a delivery d of a record r is owed."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_attempts = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
@@ -56,8 +58,8 @@ class Claiming(msgspec.Struct, frozen=True, gc=False):
 
 
 _DUE = (
-    "SELECT d.subscription, (SELECT name FROM names WHERE id = d.subscription), d.attempts_made, r.log, "  # noqa: S608
-    f"{RECORD_COLUMNS} FROM deliveries d INDEXED BY deliveries_due CROSS JOIN records r "
+    "SELECT d.subscription, (SELECT name FROM names WHERE id = d.subscription), d.attempts_made, "  # noqa: S608
+    f"{OWED_AT}, r.log, {RECORD_COLUMNS} FROM deliveries d INDEXED BY deliveries_due CROSS JOIN records r "
     "ON r.position = d.position WHERE d.lane = ? AND d.due_at IS NOT NULL AND d.due_at <= ? "
     "ORDER BY d.due_at, d.state, d.position, d.subscription LIMIT ?"
 )
@@ -82,12 +84,19 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
     due = tables.connection.execute(_DUE, (lane, command.now, command.limit)).fetchall()
     next_due = tables.connection.execute(_NEXT_DUE, (lane, len(due))).fetchone()
     claims, taken = [], []
-    for subscription, name, attempts_made, log, *row in due:
+    for subscription, name, attempts_made, owed_at, log, *row in due:
         record = make_record(tables.logs_by_id[log].name, tuple(row))
         token, attempt = tables.next_token(), attempts_made + 1
         taken.append((token, command.leased_until, record.position, subscription))
         claims.append(
-            Claim(subscription=name, lane=command.lane, record=record, attempt=attempt, token=token)
+            Claim(
+                subscription=name,
+                lane=command.lane,
+                record=record,
+                attempt=attempt,
+                token=token,
+                owed_at=from_micros(owed_at),
+            )
         )
     execute_many(tables.connection, _TAKE, taken)
     return Claimed(claims=claims, next_due_at=from_micros(next_due[0]) if next_due else None)
@@ -234,8 +243,9 @@ class Redriving(msgspec.Struct, frozen=True, gc=False):
 
 
 _REDRIVE = (
-    f"UPDATE deliveries SET state = {OWED}, due_at = ?, settled_at = NULL, attempts_made = 0, "  # noqa: S608
-    f"redriven = redriven + 1 WHERE position = ? AND subscription = ? AND state = {_DEAD}"
+    f"UPDATE deliveries SET state = {OWED}, due_at = ?, redriven_at = ?, settled_at = NULL, "  # noqa: S608
+    "attempts_made = 0, redriven = redriven + 1 "
+    f"WHERE position = ? AND subscription = ? AND state = {DEAD}"
 )
 
 
@@ -248,8 +258,9 @@ def _redrive_one(tables: Tables, command: Redriving) -> int:
     for subscription, position in command.ids:
         if position > END:
             continue
-        key = (command.now, position, tables.number_if_known(subscription))
-        if tables.connection.execute(_REDRIVE, key).rowcount:
+        key = (position, tables.number_if_known(subscription))
+        if tables.connection.execute(_REDRIVE, (command.now, command.now, *key)).rowcount:
+            put_back(tables.connection, position)
             redriven.append(position)
     for log, count in _logs_of(tables.connection, redriven).items():
         tables.count(log, "dead", -count)
@@ -267,7 +278,7 @@ class Dropping(msgspec.Struct, frozen=True, gc=False):
 
 
 _LONG_DEAD = (
-    f"SELECT position, subscription FROM deliveries WHERE state = {_DEAD} AND settled_at < ? "  # noqa: S608
+    f"SELECT position, subscription FROM deliveries WHERE state = {DEAD} AND settled_at < ? "  # noqa: S608
     "ORDER BY settled_at LIMIT ?"
 )
 _DROP = (
@@ -286,10 +297,16 @@ def _drop_one(tables: Tables, command: Dropping) -> int:
     for log, count in _logs_of(tables.connection, [position for position, _ in gone]).items():
         tables.count(log, "dead", -count)
         tables.count(log, "dropped", count)
+    forget(tables.connection, _trimmed(tables.connection, {position for position, _ in gone}))
     return len(gone)
 
 
 DROP: Verb[Dropping, int] = Verb(_drop)
+
+
+def _trimmed(connection: sqlite3.Connection, positions: Iterable[int]) -> list[tuple[int]]:
+    find = "SELECT position FROM records WHERE position = ? AND trimmed"
+    return [row for position in positions for row in connection.execute(find, (position,))]
 
 
 def _logs_of(connection: sqlite3.Connection, positions: Iterable[int]) -> Counter[int]:

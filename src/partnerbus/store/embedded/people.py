@@ -3,14 +3,14 @@
 import heapq
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 import msgspec
 
 from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, Settlement
 from partnerbus.store.embedded.database import END, from_micros
-from partnerbus.store.embedded.deliveries import Last, decode_attempts
+from partnerbus.store.embedded.deliveries import OWED_AT, Last, decode_attempts
 from partnerbus.store.embedded.records import make_record, to_datetime
 from partnerbus.store.embedded.states import NUMBERS, STATES
 from partnerbus.store.embedded.tables import LEDGER
@@ -19,7 +19,7 @@ from partnerbus.store.protocol import DeliveryQuery, LaneDue, Ledger
 _decode_last = msgspec.json.Decoder(Last).decode
 
 _COLUMNS = (
-    "d.position, d.subscription, s.name, lane.name, l.name, d.state, d.attempts_made, d.owed_at, d.due_at, "
+    f"d.position, d.subscription, s.name, lane.name, l.name, d.state, d.attempts_made, {OWED_AT}, d.due_at, "
     "d.settled_at, d.redriven, d.attempts, d.last, r.stored_at, r.via, r.body"
 )
 _NAMES = (
@@ -73,8 +73,6 @@ def deliveries(connection: sqlite3.Connection, query: DeliveryQuery) -> list[Del
     """A page of deliveries: each range that the query names is read newest first, and they are merged."""
     if [] in (query.ids, query.logs, query.subscriptions):
         return []
-    if [] in (query.ids, query.logs, query.subscriptions):
-        return []
     with_filters = _filters(connection, query)
     ranges = [
         _rows(connection, source, [*with_filters, *conditions], query.limit)
@@ -103,8 +101,9 @@ def _ranges(
             index = "INDEXED BY deliveries_of_subscription"
             yield _FROM_DELIVERIES.format(index=index), [_Condition("d.subscription = ?", (number,))]
     elif query.logs is not None:
-        for log in set(query.logs):
-            yield _FROM_RECORDS, [_Condition("r.log = (SELECT id FROM logs WHERE name = ?)", (log,))]
+        for log, trimmed in product(set(query.logs), (0, 1)):
+            text = "r.log = (SELECT id FROM logs WHERE name = ?) AND r.trimmed = ?"
+            yield _FROM_RECORDS, [_Condition(text, (log, trimmed))]
     else:
         yield _FROM_DELIVERIES.format(index=""), []
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
+from itertools import takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -18,12 +19,12 @@ from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import LIVE, START, Kept, LogInfo
 
 _INSERT = (
-    "INSERT INTO records (position, log, stored_at, dedup_id, via, body) {rows} "
+    "INSERT INTO records (position, log, stored_at, dedup_id, via, body, trimmed) {rows} "
     "ON CONFLICT (dedup_id) DO NOTHING"
 )
 RECORD_COLUMNS = "r.position, r.stored_at, r.via, r.body"
-_NEEDED = ", ".join(
-    str(NUMBERS[state]) for state in (DeliveryState.OWED, DeliveryState.CLAIMED, DeliveryState.DEAD)
+_OWED, _CLAIMED, DEAD = (
+    NUMBERS[state] for state in (DeliveryState.OWED, DeliveryState.CLAIMED, DeliveryState.DEAD)
 )
 
 
@@ -36,6 +37,7 @@ class NewRow(NamedTuple):
     dedup_id: bytes
     via: str | None
     body: bytes
+    trimmed: int = 0
 
 
 class Appending(msgspec.Struct, frozen=True, gc=False):
@@ -171,25 +173,42 @@ def _trim_one(tables: Tables, command: Trimming) -> Trimmed:
     if log is None:
         return Trimmed(0, START)
     gone = _forgettable(tables.connection, log, command)
-    for table in ("deliveries", "records"):
-        delete = f"DELETE FROM {table} WHERE position IN ({{rows}})"  # noqa: S608
-        execute_many(tables.connection, delete, gone)
+    forget(tables.connection, gone)
+    execute_many(tables.connection, _SET_ASIDE, gone)
     return Trimmed(len(gone), gone[-1][0] if gone else START)
+
+
+_PENDING_AT = (
+    f"EXISTS (SELECT 1 FROM deliveries d WHERE d.position = r.position AND d.state IN ({_OWED}, {_CLAIMED}))"  # noqa: S608
+)
+_FORGET_SETTLED = f"DELETE FROM deliveries WHERE position IN ({{rows}}) AND state != {DEAD}"  # noqa: S608
+_FORGET_RECORDS = (
+    "DELETE FROM records WHERE position IN ({rows}) "
+    "AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.position = records.position)"
+)
 
 
 def _forgettable(connection: sqlite3.Connection, log: Log, command: Trimming) -> list[tuple[int]]:
     found = connection.execute(
-        "SELECT r.position, EXISTS (SELECT 1 FROM deliveries d WHERE d.position = r.position "  # noqa: S608
-        f"AND d.state IN ({_NEEDED})) FROM records r INDEXED BY records_of_log "
-        "WHERE r.log = ? AND r.position < ? ORDER BY r.position LIMIT ?",
+        f"SELECT r.position, {_PENDING_AT} FROM records r INDEXED BY records_of_log "  # noqa: S608
+        "WHERE r.log = ? AND r.trimmed = 0 AND r.position < ? ORDER BY r.position LIMIT ?",
         (log.id, min(command.before, _passed(connection, log) + 1), command.limit),
     )
-    gone = []
-    for position, is_needed in found:
-        if is_needed:
-            break
-        gone.append((position,))
-    return gone
+    return [(position,) for position, _ in takewhile(lambda row: not row[1], found)]
+
+
+_SET_ASIDE = "UPDATE records SET trimmed = 1 WHERE position IN ({rows})"
+
+
+def forget(connection: sqlite3.Connection, positions: Sequence[tuple[int]]) -> None:
+    """Keep at these positions only dead letters, and the records that have some."""
+    execute_many(connection, _FORGET_SETTLED, positions)
+    execute_many(connection, _FORGET_RECORDS, positions)
+
+
+def put_back(connection: sqlite3.Connection, position: int) -> None:
+    """Let a record that was trimmed be in its log again."""
+    connection.execute("UPDATE records SET trimmed = 0 WHERE position = ?", (position,))
 
 
 def _passed(connection: sqlite3.Connection, log: Log) -> int:
@@ -212,7 +231,8 @@ def read_records(
     """Records of `log` with `after` < position <= `until`, in order."""
     rows = connection.execute(
         f"SELECT {RECORD_COLUMNS} FROM records r INDEXED BY records_of_log "  # noqa: S608
-        "WHERE r.log = (SELECT id FROM logs WHERE name = ?) AND r.position > ? AND r.position <= ? "
+        "WHERE r.log = (SELECT id FROM logs WHERE name = ?) AND r.trimmed = 0 "
+        "AND r.position > ? AND r.position <= ? "
         "ORDER BY r.position LIMIT ?",
         (log, after, until, limit),
     ).fetchall()
@@ -240,7 +260,8 @@ def seek(connection: sqlite3.Connection, log: str, stored_at: int) -> int:
 def _first_after(connection: sqlite3.Connection, log: str, position: int) -> tuple[int, int] | None:
     found: tuple[int, int] | None = connection.execute(
         "SELECT position, stored_at FROM records INDEXED BY records_of_log "
-        "WHERE log = (SELECT id FROM logs WHERE name = ?) AND position > ? ORDER BY position LIMIT 1",
+        "WHERE log = (SELECT id FROM logs WHERE name = ?) AND trimmed = 0 AND position > ? "
+        "ORDER BY position LIMIT 1",
         (log, position),
     ).fetchone()
     return found
@@ -249,7 +270,8 @@ def _first_after(connection: sqlite3.Connection, log: str, position: int) -> tup
 def log_infos(connection: sqlite3.Connection) -> list[LogInfo]:
     rows = connection.execute(
         "SELECT l.name, l.head, (SELECT r.position FROM records r INDEXED BY records_of_log "
-        "WHERE r.log = l.id ORDER BY r.position LIMIT 1) FROM logs l WHERE l.head > 0 ORDER BY l.name"
+        "WHERE r.log = l.id AND r.trimmed = 0 ORDER BY r.position LIMIT 1) "
+        "FROM logs l WHERE l.head > 0 ORDER BY l.name"
     )
     return [
         LogInfo(log=name, head=head, horizon=head + 1 if first is None else first)

@@ -39,8 +39,8 @@ class Advanced(msgspec.Struct, frozen=True, gc=False):
 _NOTHING = Advanced((), ())
 
 _OWE = (
-    "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, owed_at, due_at, token, "
-    "redriven) {rows} ON CONFLICT (position, subscription) DO NOTHING"
+    "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, due_at, token, redriven) "
+    "{rows} ON CONFLICT (position, subscription) DO NOTHING"
 )
 _MOVE_CURSOR = (
     "INSERT INTO cursors (log, name, position) VALUES (?, ?, ?) "
@@ -79,12 +79,19 @@ def _owed_row(tables: Tables, command: Advancing, new: NewDelivery) -> tuple[int
     token = tables.next_token() if new.claimed else None
     state, due_at = (CLAIMED, command.leased_until) if new.claimed else (OWED, command.now)
     subscription, lane = tables.number(new.subscription), tables.number(new.lane)
-    return (new.position, subscription, lane, state, int(new.claimed), command.now, due_at, token, 0)
+    return (new.position, subscription, lane, state, int(new.claimed), due_at, token, 0)
 
 
 def _born_claim(tables: Tables, command: Advancing, new: NewDelivery, token: int) -> Claim:
     record = command.at_hand.get(new.position) or stored_record(tables, new.position)
-    return Claim(subscription=new.subscription, lane=new.lane, record=record, attempt=1, token=token)
+    return Claim(
+        subscription=new.subscription,
+        lane=new.lane,
+        record=record,
+        attempt=1,
+        token=token,
+        owed_at=record.stored_at,
+    )
 
 
 def _token(tables: Tables, new: NewDelivery) -> int | None:
@@ -94,7 +101,7 @@ def _token(tables: Tables, new: NewDelivery) -> int | None:
 def _count_routed(connection: sqlite3.Connection, log: Log, before: int, command: Advancing) -> None:
     (routed,) = connection.execute(
         "SELECT count(*) FROM records INDEXED BY records_of_log "
-        "WHERE log = ? AND position > ? AND position <= ?",
+        "WHERE log = ? AND trimmed = 0 AND position > ? AND position <= ?",
         (log.id, before, command.to),
     ).fetchone()
     log.unmatched += command.unmatched

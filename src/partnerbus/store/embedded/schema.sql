@@ -1,4 +1,4 @@
--- The whole state of an embedded store, version 1 (PRAGMA user_version).
+-- The whole state of an embedded store, version 2 (PRAGMA user_version).
 -- Instants are integer microseconds since 1970, UTC. Names are stored once and used by number.
 
 -- What must never go back, even if the rows that carried it are gone.
@@ -42,10 +42,11 @@ CREATE TABLE records (
     stored_at INTEGER NOT NULL,
     dedup_id BLOB NOT NULL,
     via TEXT,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    trimmed INTEGER NOT NULL     -- 1 once only dead letters have it: it is in its log no longer
 ) STRICT;
 
-CREATE INDEX records_of_log ON records (log);  -- an index ends with the row's key: this is (log, position)
+CREATE INDEX records_of_log ON records (log, trimmed);  -- an index ends with the row's key, the position
 CREATE UNIQUE INDEX records_once ON records (dedup_id);
 
 CREATE TABLE cursors (
@@ -63,11 +64,11 @@ CREATE TABLE deliveries (
     lane INTEGER NOT NULL,
     state INTEGER NOT NULL,
     attempts_made INTEGER NOT NULL,
-    owed_at INTEGER NOT NULL,
     due_at INTEGER,
     settled_at INTEGER,
     token INTEGER,               -- of the claim that holds it; NULL or negative if none does
-    redriven INTEGER NOT NULL,
+    redriven INTEGER NOT NULL,   -- how often
+    redriven_at INTEGER,         -- the last time; it is owed since then, or else since its record was stored
     attempts BLOB,               -- JSON, oldest first
     last BLOB,                   -- JSON, the last settlement
     PRIMARY KEY (position, subscription)

@@ -13,8 +13,9 @@ import pytest
 
 from partnerbus.store.protocol import Store
 from partnerbus.testing.store_contract.deliveries import ClaimContract, DeadLetterContract
-from partnerbus.testing.store_contract.logs import CursorContract, LogContract, TrimContract
+from partnerbus.testing.store_contract.logs import CursorContract, LogContract
 from partnerbus.testing.store_contract.registry import CloseContract, RegistryContract
+from partnerbus.testing.store_contract.trim import TrimContract
 from partnerbus.testing.store_contract.world import StoreMaker
 
 __all__ = ["StoreContract", "StoreMaker"]

@@ -49,6 +49,18 @@ class ClaimContract:
         tokens = [claim.token for claim in [*claimed.claims, *last.claims]]
         assert len(set(tokens)) == 5
 
+    async def test_a_delivery_is_owed_since_its_event_was_stored(
+        self, store: Store, maker: StoreMaker
+    ) -> None:
+        stored = await fill(store, 2)
+        await maker.clock.advance(2 * LEASE)
+        (born,) = await owe(store, stored[:1], born=True)
+        await owe(store, stored[1:])
+        claims = [born, await claim_one(store)]
+        found = await store.deliveries(DeliveryQuery())
+        owed_at = maker.clock.now() - 2 * LEASE
+        assert [claim.owed_at for claim in claims] == [each.owed_at for each in found] == [owed_at] * 2
+
     async def test_claim_of_an_empty_lane(self, store: Store) -> None:
         claimed = await store.claim("nothing", 4, LEASE)
         assert (list(claimed.claims), claimed.next_due_at) == ([], None)
@@ -230,8 +242,9 @@ class DeadLetterContract:
         found = await only(store)
         assert (found.state, found.redriven, found.attempts_made) == (DeliveryState.OWED, 1, 0)
         assert (found.settled_at, found.attempts) == (None, (dead.attempt,))
+        assert found.owed_at == maker.clock.now()
         claim = await claim_one(store)
-        assert claim.attempt == 1
+        assert (claim.attempt, claim.owed_at) == (1, found.owed_at)
         attempt = tried(maker.clock, 1)
         await store.settle(claim, Settlement(state=DeliveryState.DELIVERED, attempt=attempt))
         assert (await only(store)).attempts == (dead.attempt, attempt)
@@ -251,7 +264,7 @@ class DeadLetterContract:
         ledger = await store.ledger("log")
         assert (ledger.dead, ledger.dropped, ledger.pending) == (1, 2, 1)
         assert await store.redrive([("sub", stored[0].position)]) == 0
-        assert await store.trim("log", stored[-1].position + 1) == 2
+        assert await store.trim("log", stored[-1].position + 1) == 3
 
     async def test_deliveries_answers_each_condition(self, store: Store) -> None:
         here, there = await fill(store, 6), await fill(store, 4, "other", first=7)

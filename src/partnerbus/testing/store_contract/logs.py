@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-import pytest
-
 from partnerbus.model.delivery import (
     DeliveryState,
     NewDelivery,
@@ -12,7 +10,6 @@ from partnerbus.model.delivery import (
 )
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept, Store
 from partnerbus.testing.store_contract.world import (
-    DEAD,
     DELIVERED,
     LEASE,
     SECOND,
@@ -161,66 +158,6 @@ class LogContract:
         await store.trim("log", stored[2].position + 1)
         (info,) = await store.logs()
         assert info.horizon > info.head == stored[2].position
-
-
-class TrimContract:
-    """What may be forgotten, and what may not."""
-
-    async def test_trim_forgets_records_and_their_settled_deliveries(
-        self, store: Store, maker: StoreMaker
-    ) -> None:
-        stored = await fill(store, 5)
-        await owe(store, stored)
-        await deliver_all(store)
-        assert await store.trim("log", stored[3].position) == 3
-        for _ in range(2):
-            assert list(await store.read("log", START)) == stored[3:]
-            assert {delivery.position for delivery in await store.deliveries(DeliveryQuery())} == {
-                record.position for record in stored[3:]
-            }
-            store = await maker.reopen()
-        assert (await store.ledger("log")).delivered == 5
-
-    async def test_trim_is_bounded(self, store: Store) -> None:
-        stored = await fill(store, 5)
-        await store.advance("log", LIVE, stored[-1].position, owed=[], unmatched=5)
-        assert await store.trim("log", stored[-1].position + 1, limit=2) == 2
-        assert await store.trim("log", stored[-1].position + 1, limit=10) == 3
-        assert await store.trim("log", stored[-1].position + 1, limit=10) == 0
-        assert await store.trim("nothing", 10) == 0
-
-    async def test_trim_stops_at_every_cursor(self, store: Store) -> None:
-        stored = await fill(store, 5)
-        await store.advance("log", LIVE, stored[3].position, owed=[], unmatched=4)
-        await store.advance("log", "replay", stored[1].position, owed=[], unmatched=0)
-        assert await store.trim("log", stored[-1].position + 1) == 2
-        assert list(await store.read("log", START)) == stored[2:]
-
-    async def test_nothing_of_a_log_that_was_never_routed_is_trimmed(self, store: Store) -> None:
-        stored = await fill(store, 2)
-        await store.advance("log", "replay", stored[1].position, owed=[], unmatched=0)
-        assert await store.trim("log", stored[-1].position + 1) == 0
-
-    @pytest.mark.parametrize("state", ["owed", "claimed", "dead"])
-    async def test_trim_stops_at_what_a_delivery_needs(self, store: Store, state: str) -> None:
-        stored = await fill(store, 4)
-        await owe(store, stored)
-        claims = (await store.claim("lane", 2 if state == "owed" else 3, LEASE)).claims
-        for claim in claims[:2]:
-            await store.settle(claim, DELIVERED)
-        if state == "dead":
-            await store.settle(claims[2], DEAD)
-        assert await store.trim("log", stored[-1].position + 1) == 2
-        assert list(await store.read("log", START)) == stored[2:]
-
-    async def test_positions_are_never_used_again(self, store: Store, maker: StoreMaker) -> None:
-        stored = await fill(store, 3)
-        await store.advance("log", LIVE, stored[-1].position, owed=[], unmatched=3)
-        assert await store.trim("log", stored[-1].position + 1) == 3
-        store = await maker.reopen()
-        (later,) = await fill(store, 1, first=4)
-        assert later.position > stored[-1].position
-        assert list(await store.read("log", START)) == [later]
 
 
 class CursorContract:
