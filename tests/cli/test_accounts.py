@@ -108,6 +108,24 @@ async def test_an_account_that_holds_something_is_not_deleted(data, tmp_path):
         assert await who_is(server.url, made) == CUSTOMER
 
 
+async def test_a_default_bus_that_was_changed_goes_with_its_account(data, tmp_path):
+    async with ServerProcess(tmp_path / "data") as server:
+        events = client(server.url, await create(data, CUSTOMER))
+        await asyncio.to_thread(events.update_event_bus, Description="mine")
+        assert (await partnerbus("account", "delete", CUSTOMER, "--data", data)).status == 0
+        events = client(server.url, await create(data, CUSTOMER))
+        found = await asyncio.to_thread(events.describe_event_bus)
+        assert "Description" not in found
+
+
+@pytest.mark.parametrize("account", ["", ".", f"{CUSTOMER}/", f"{CUSTOMER}/keys/AKIDEXAMPLE"])
+async def test_an_account_is_named_by_its_id_alone(data, account):
+    await create(data, CUSTOMER, "--access-key-id", "AKIDEXAMPLE", "--secret-access-key", "secret")
+    done = await partnerbus("account", "delete", account, "--data", data)
+    assert done.status != 0
+    assert [len(each["keys"]) for each in await accounts(data)] == [1]
+
+
 @pytest.mark.parametrize(
     ("options", "environment", "stdin"),
     [

@@ -1,5 +1,7 @@
 """Accounts on a real registry: who holds a key, and for how long."""
 
+import asyncio
+
 import pytest
 
 from partnerbus.engine.accounts import (
@@ -57,6 +59,18 @@ async def test_a_key_of_another_account_is_not_deleted(found):
     with pytest.raises(AccountNotFound):
         await found.accounts.delete_key("999900000001", PAIR.id)
     assert found.accounts.holder(PAIR.id) is not None
+
+
+@pytest.mark.parametrize("pause", range(8))
+async def test_a_key_added_while_its_account_is_deleted_does_not_outlive_it(found, pause):
+    accounts = found.accounts
+    await accounts.create(ACCOUNT, None, PAIR)
+    deleting = asyncio.create_task(accounts.delete(ACCOUNT))
+    for _ in range(pause):
+        await asyncio.sleep(0)
+    await asyncio.gather(accounts.rotate(ACCOUNT), deleting, return_exceptions=True)
+    assert accounts.find(ACCOUNT) is None
+    assert accounts.keys(ACCOUNT) == []
 
 
 async def test_what_exists_is_not_made_again(found):

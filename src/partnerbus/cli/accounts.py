@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from partnerbus.api.admin.accounts import AccountList, Deleted, NewKey
-from partnerbus.cli.asking import Asker, asks, columns, pairs
+from partnerbus.cli.asking import Asker, asks, columns, pairs, segment
 
 SECRET_VARIABLE = "PARTNERBUS_SECRET_ACCESS_KEY"  # noqa: S105
 
@@ -68,7 +68,7 @@ def list_(asker: Asker) -> None:
 @asks
 def delete(asker: Asker, account_id: str) -> None:
     """Delete an account and its keys; refused while it holds buses, rules or connections."""
-    _tell_deleted(asker, asker.ask(Deleted, "DELETE", f"/accounts/{account_id}"))
+    _tell_deleted(asker, asker.ask(Deleted, "DELETE", f"/accounts/{segment(account_id)}"))
 
 
 @account.group()
@@ -83,7 +83,7 @@ def key() -> None:
 def rotate(asker: Asker, account_id: str, access_key_id: str | None, secret_access_key: str | None) -> None:
     """Give an account a new key; the old ones stay valid until `account key delete`."""
     body = _key(access_key_id, secret_access_key)
-    _tell_key(asker, asker.ask(NewKey, "POST", f"/accounts/{account_id}/keys", body=body))
+    _tell_key(asker, asker.ask(NewKey, "POST", f"/accounts/{segment(account_id)}/keys", body=body))
 
 
 @key.command("delete")
@@ -92,7 +92,8 @@ def rotate(asker: Asker, account_id: str, access_key_id: str | None, secret_acce
 @asks
 def delete_key(asker: Asker, account_id: str, access_key_id: str) -> None:
     """Delete an access key; calls signed with it are refused at once."""
-    _tell_deleted(asker, asker.ask(Deleted, "DELETE", f"/accounts/{account_id}/keys/{access_key_id}"))
+    path = f"/accounts/{segment(account_id)}/keys/{segment(access_key_id)}"
+    _tell_deleted(asker, asker.ask(Deleted, "DELETE", path))
 
 
 def _key(access_key_id: str | None, secret: str | None) -> dict[str, str | None]:

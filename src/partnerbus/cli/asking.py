@@ -76,6 +76,13 @@ def asks(command: Callable[..., None]) -> Callable[..., None]:
     return asking
 
 
+def segment(text: str) -> str:
+    """`text` for one segment of a path. It must not lead to another path: that is a usage error."""
+    if not text or "/" in text:
+        raise click.UsageError(f"{text!r} cannot be an id")
+    return text
+
+
 def columns(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Rows under a head, each column as wide as it must be; what is None shows as a dash."""
     cells = [list(head)] + [["-" if cell is None else str(cell) for cell in row] for row in rows]

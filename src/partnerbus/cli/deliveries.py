@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, Redriven
-from partnerbus.cli.asking import Asker, asks, columns, given, pairs
+from partnerbus.cli.asking import Asker, asks, columns, given, pairs, segment
 from partnerbus.model.delivery import Attempt, DeliveryState
 
 
@@ -99,7 +99,7 @@ def _tell_list(asker: Asker, found: DeliveryList) -> None:
 
 
 def _tell_details(asker: Asker, delivery_id: str) -> None:
-    found = asker.ask(DeliveryDetails, "GET", f"/deliveries/{delivery_id}")
+    found = asker.ask(DeliveryDetails, "GET", f"/deliveries/{segment(delivery_id)}")
     asker.tell(found, lambda: _in_words(found))
 
 

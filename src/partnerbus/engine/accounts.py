@@ -7,7 +7,8 @@ they are deleted, so that a caller can change over without a gap.
 An account is deleted together with its keys, but only once it holds nothing else: resources of an account
 that nobody can call for would go on delivering, unseen. A partner's sources belong to the domain, not to
 the account, so deleting a publishing account touches none of them; nor does an offered source, which is
-its partner's until the customer has made a bus of it.
+its partner's until the customer has made a bus of it. The default bus, which nobody can delete, goes with
+its account.
 """
 
 import re
@@ -21,6 +22,7 @@ from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict
 from partnerbus.kernel.secrets import SecretBox
+from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.resources import (
     AccessKey,
     Account,
@@ -156,9 +158,11 @@ class Accounts:
             raise AccountRefused(
                 f"account {account} still holds {', '.join(held[:3])}{more}; delete these first"
             )
-        for key in self.keys(account):
-            await self._catalog.remove(key)
+        await self._delete_keys(account)
+        for bus in list(self._catalog.list(EventBus, f"bus:{account}:")):
+            await self._catalog.remove(bus)
         await self._catalog.remove(found)
+        await self._delete_keys(account)  # one that was added in between
 
     # -- details ---------------------------------------------------------------------------------------
 
@@ -169,7 +173,14 @@ class Accounts:
             await self._catalog.create(key)
         except RevisionConflict:
             raise AccountExists(f"the access key {pair.id} exists already") from None
+        if self.find(account) is None:  # who gets this account next must not get this key
+            await self._delete_keys(account)
+        self._existing(account)
         return pair
+
+    async def _delete_keys(self, account: str) -> None:
+        for key in self.keys(account):
+            await self._catalog.remove(key)
 
     def _existing(self, account: str) -> Account:
         found = self.find(account)
@@ -188,7 +199,8 @@ class Accounts:
 
     def _held_by(self, account: str) -> Iterator[str]:
         for bus in self._catalog.list(EventBus, f"bus:{account}:"):
-            yield f"the bus {bus.name}"
+            if bus.name != DEFAULT_BUS:
+                yield f"the bus {bus.name}"
         for rule in self._catalog.list(Rule, f"rule:{account}:"):
             yield f"the rule {rule.name}"
         for connection in self._catalog.list(Connection, f"connection:{account}:"):
