@@ -66,6 +66,14 @@ def test_a_negative_retry_after_stops():
     assert decide(RetryPolicy(), 1, START, asking(-1), START, lambda: 0.0) == GiveUp(None)
 
 
+@pytest.mark.parametrize(
+    "asked", [timedelta.max, datetime.max.replace(tzinfo=UTC) - START + timedelta(hours=12)]
+)
+def test_a_retry_after_beyond_the_calendar(asked: timedelta):
+    reply = Reply(error=ErrorCode.THROTTLING, retryable=True, retry_after=asked)
+    assert decide(RetryPolicy(), 1, START, reply, START, lambda: 0.5) == GiveUp(MAX_AGE)
+
+
 def test_a_retry_after_past_the_age_limit_gives_up_at_once():
     assert decide(RetryPolicy(), 1, START, asking(86_401), START, lambda: 0.0) == GiveUp(MAX_AGE)
 

@@ -263,7 +263,10 @@ async def test_final(sending: Sending, status: int):
         ("Wed, 31 Dec 2025 23:59:00 GMT", timedelta(0)),
         ("soon", None),
         ("1.5", None),
-        ("9" * 5_000, None),
+        ("007", timedelta(seconds=7)),
+        ("9" * 5_000, timedelta(seconds=999_999_999)),
+        ("1000000000000", timedelta(seconds=999_999_999)),
+        ("-1000000000000", timedelta(seconds=-999_999_999)),
         ("Thu, 99 Jan 99999 00:00:10 GMT", None),
     ],
 )

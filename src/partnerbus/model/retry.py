@@ -64,7 +64,7 @@ def decide(
     if attempt > policy.max_retries:
         return GiveUp(MAX_RETRIES)
     wait = max(backoff_bound(attempt) * random(), asked)
-    if now + wait > owed_at + timedelta(seconds=policy.max_age_seconds):
+    if wait > owed_at + timedelta(seconds=policy.max_age_seconds) - now:
         return GiveUp(MAX_AGE)
     return Retry(now + wait)
 

@@ -37,7 +37,9 @@ AUTHORIZED = "AUTHORIZED"
 
 HIDDEN = "***"
 
-_SECONDS = re.compile(r"[+-]?[0-9]{1,10}")
+_SECONDS = re.compile(r"([+-]?)0*([0-9]+)", re.ASCII)
+_MOST_DIGITS = 9
+"""More seconds than these (31 years) are as good as any number: no event is retried for so long."""
 
 
 class HttpInvoker:
@@ -155,8 +157,9 @@ def _retry_after(text: str | None, clock: Clock) -> timedelta | None:
     """Seconds (negative ones mean: do not try again) or a date; None if it says neither."""
     if text is None:
         return None
-    if _SECONDS.fullmatch(text.strip()):
-        return timedelta(seconds=int(text))
+    if seconds := _SECONDS.fullmatch(text.strip()):
+        sign, digits = seconds.groups()
+        return timedelta(seconds=int(sign + (digits if len(digits) <= _MOST_DIGITS else "9" * _MOST_DIGITS)))
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError, TypeError):
