@@ -33,11 +33,20 @@ _LITERAL_VALUES = {Literal.TRUE: True, Literal.FALSE: False, Literal.NULL: None}
 
 def accepts_any(matchers: tuple[Matcher, ...]) -> Accepts:
     """Whether one of `matchers` accepts a value. All plain texts and numbers together are one look-up."""
-    plain = frozenset(found for matcher in matchers for found in _plain(matcher))
+    plain = _all_plain(matchers)
     others = [accepts(matcher) for matcher in matchers if not _plain(matcher)]
     if not others:
         return plain.__contains__
     return lambda value: value in plain or any(other(value) for other in others)
+
+
+def plain_values(matchers: tuple[Matcher, ...]) -> frozenset[str | Number] | None:
+    """The values that `matchers` accept if each accepts one text or number only; None if not."""
+    return _all_plain(matchers) if all(map(_plain, matchers)) else None
+
+
+def _all_plain(matchers: tuple[Matcher, ...]) -> frozenset[str | Number]:
+    return frozenset(found for matcher in matchers for found in _plain(matcher))
 
 
 def _plain(matcher: Matcher) -> tuple[str | Number, ...]:

@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from partnerbus.patterns.leaves import Element, Leaf, Leaves, steps_to
-from partnerbus.patterns.matching import accepts_any
+from partnerbus.patterns.matching import Value, accepts_any, plain_values
 from partnerbus.patterns.parser import Conjunction
 from partnerbus.patterns.syntax import Clause, Exists
 
@@ -23,6 +23,9 @@ SPARE_VISITS = 200_000
 VISITS_PER_HIT = 8
 """The walk of one conjunction may look at so many elements per fitting one, and so many more. A walk that
 needs more is given up, and the conjunction does not match; only names with dots can make one need them."""
+
+LEAVES_WORTH_A_TABLE = 16
+"""With more leaves than this at a path, plain values are looked up in a table that all patterns share."""
 
 Choice = frozenset[Element]
 NOTHING_CHOSEN: Choice = frozenset()
@@ -62,14 +65,26 @@ def _excluded(choice: Choice) -> Iterator[tuple[int, int]]:
 
 
 class ClauseTest:
-    """A clause made ready: what it accepts, and whether it holds where there is no leaf."""
+    """A clause made ready: what it accepts, and whether it holds where there is no leaf.
 
-    __slots__ = ("accepts", "may_be_absent", "path")
+    `plain` are the values it accepts if it is nothing but a list of values, else None.
+    """
+
+    __slots__ = ("accepts", "may_be_absent", "path", "plain")
 
     def __init__(self, clause: Clause) -> None:
         self.path = clause.path
+        self.plain = plain_values(clause.matchers)
         self.accepts = accepts_any(clause.matchers)
         self.may_be_absent = Exists(False) in clause.matchers
+
+    def accepted(self, leaves: Iterable[Leaf]) -> Iterator[Leaf]:
+        """Of each element one leaf that fits, if it has one; the others are not looked at."""
+        seen: set[Element | None] = set()
+        for leaf in leaves:
+            if leaf.element not in seen and self.accepts(leaf.value):
+                seen.add(leaf.element)
+                yield leaf
 
 
 class EventView:
@@ -79,14 +94,30 @@ class EventView:
         self._leaves = leaves
         self._hits: dict[ClauseTest, Hits] = {}
         self._present: dict[str, Hits] = {}
+        self._by_value: dict[str, dict[Value, list[Leaf]]] = {}
 
     def hits(self, clause: ClauseTest) -> Hits:
         """Where `clause` is satisfied."""
         found = self._hits.get(clause)
         if found is None:
-            accepted = (leaf for leaf in self._leaves.get(clause.path, ()) if clause.accepts(leaf.value))
-            found = self._hits[clause] = Hits(accepted)
+            found = self._hits[clause] = Hits(clause.accepted(self._candidates(clause)))
         return found
+
+    def _candidates(self, clause: ClauseTest) -> Iterable[Leaf]:
+        """The leaves at the clause's path, without those that a look at a table can rule out."""
+        leaves = self._leaves.get(clause.path, ())
+        if clause.plain is None or len(leaves) < LEAVES_WORTH_A_TABLE:
+            return leaves
+        table = self._table(clause.path, leaves)
+        return [leaf for value in clause.plain for leaf in table.get(value, ())]
+
+    def _table(self, path: str, leaves: Iterable[Leaf]) -> dict[Value, list[Leaf]]:
+        table = self._by_value.get(path)
+        if table is None:
+            table = self._by_value[path] = {}
+            for leaf in leaves:
+                table.setdefault(leaf.value, []).append(leaf)
+        return table
 
     def present(self, path: str) -> Hits:
         """Where there is any leaf at `path`."""
