@@ -107,6 +107,18 @@ async def test_a_source_withdrawn_while_its_bus_is_made_leaves_no_bus(world: Wor
     assert await seen(world) == SEEN[Standing.ABSENT]
 
 
+async def test_a_source_whose_bus_vanished_and_that_is_withdrawn_while_another_is_made(world: World) -> None:
+    await reach(world, Standing.ACTIVE)
+    bus = bus_of(world)
+    assert bus is not None
+    await world.services.catalog.remove(bus)
+    await asyncio.gather(
+        pull(world, Trigger.WITHDRAW), pull(world, Trigger.ASSOCIATE), return_exceptions=True
+    )
+    assert source_of(world) is None
+    assert bus_of(world) is None
+
+
 async def test_of_two_who_associate_one_wins(world: World) -> None:
     await reach(world, Standing.PENDING)
     answers = await asyncio.gather(

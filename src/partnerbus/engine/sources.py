@@ -14,11 +14,13 @@ Everything else is one write. Every write is compare-and-set, so of two callers 
 a `RevisionConflict`.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
 import msgspec
 
+from partnerbus.engine.buses import remove_bus
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.supervisor import Sweep
 from partnerbus.kernel.clock import Clock
@@ -170,7 +172,7 @@ class PartnerSources:
         """Somebody changed the source while its bus was made: without a source there must be no bus."""
         if self._of_customer(bus.account, bus.region, bus.name) is not None:
             return None  # it was withdrawn or activated just after: the bus stays, as in that order
-        await self._catalog.remove(bus)
+        await remove_bus(self._catalog, bus)
         return Refusal.NOT_FOUND
 
     async def release(self, bus: EventBus) -> None:
@@ -180,10 +182,11 @@ class PartnerSources:
         if source is not None and found is Standing.ACTIVE:
             await self._set(source, SourceState.PENDING)
             self._failpoints.hit(Failpoint.SOURCE_BUS_RELEASED)
-        await self._catalog.remove(bus)
+        await remove_bus(self._catalog, bus)
         if source is not None and found is Standing.DELETED:
             self._failpoints.hit(Failpoint.SOURCE_BUS_RELEASED)
-            await self._catalog.remove(source)
+            with suppress(RevisionConflict):  # offered anew just then; the bus is gone all the same
+                await self._catalog.remove(source)
 
     async def activate(self, account: str, region: str, name: str) -> Refusal | None:
         """The customer lets events through to the bus."""
@@ -219,11 +222,11 @@ class PartnerSources:
         return None
 
     async def _set(self, source: PartnerSource, state: SourceState) -> None:
+        """Written even if nothing changes: that the source is still there is what the caller relies on."""
         pending = state is SourceState.PENDING
         expires_at = self._clock.now() + self._lifetime if pending else None
         after = msgspec.structs.replace(source, state=state, expires_at=expires_at)
-        if after != source:
-            await self._catalog.replace(source, after)
+        await self._catalog.replace(source, after)
 
     def _of_customer(self, account: str, region: str, name: str) -> PartnerSource | None:
         source = self.find(region, name)

@@ -12,6 +12,7 @@ from partnerbus.api.v1.buses import find_bus, no_such_bus
 from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.api.v1.partner_sources import sources_of
 from partnerbus.api.v1.shapes import DeadLetterConfig, Shape, Tag, bus_dead_letter_arn, retried, tags_by_key
+from partnerbus.engine.buses import remove_bus
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model import resources
 from partnerbus.model.arns import DEFAULT_BUS
@@ -181,10 +182,7 @@ async def delete_event_bus(services: Services, call: Call, given: NameInput) -> 
     rules = rule_key(bus.account, bus.region, bus.name, "")
     if any(services.catalog.list(Rule, rules)):
         raise invalid(RULES_LEFT.format(bus.name))
-    await (sources_of(services).release(bus) if bus.source else services.catalog.remove(bus))
-    # A rule that was put between the look and the removal goes with the bus, as if it had come first.
-    for rule in list(services.catalog.list(Rule, rules)):
-        await services.catalog.remove(rule)
+    await (sources_of(services).release(bus) if bus.source else remove_bus(services.catalog, bus))
 
 
 async def describe_event_bus(services: Services, call: Call, given: DescribeInput) -> Output:
