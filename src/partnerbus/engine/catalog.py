@@ -46,7 +46,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Catalog:
-    """Typed access to the registry. Open it with `await catalog.load()`, keep it current with `follow()`."""
+    """Typed access to the registry. Open it with `await catalog.load()`, keep it current with `follow()`.
+
+    `_gone` has the revisions of removals that were applied here before the watch told of them, so that what
+    the watch tells late brings nothing back.
+    """
 
     def __init__(self, store: RegistryStore, clock: Clock) -> None:
         self._store = store
@@ -56,6 +60,7 @@ class Catalog:
         self._gone: dict[str, int] = {}
         self._listeners: list[Listener] = []
         self._changes = store.watch()
+        self._is_cut_off = False
 
     async def load(self) -> None:
         """Read the whole registry. Call it once, before anything else."""
@@ -63,13 +68,34 @@ class Catalog:
             self._apply(found.key, decode_resource(found.value), found.revision)
 
     async def follow(self) -> None:
-        """Apply the store's changes until cancelled."""
+        """Apply the store's changes until cancelled.
+
+        The watch of a follower that fell too far behind ends with an error; whoever calls again then gets a
+        new watch, and everything that was missed.
+        """
+        if self._is_cut_off:
+            self._changes = self._store.watch()
         async with aclosing(self._changes) as changes:  # type: ignore[type-var]
+            if self._is_cut_off:
+                await self._catch_up()
+            self._is_cut_off = True
             async for change in changes:
                 resource = None if change.value is None else decode_resource(change.value)
                 self._apply(change.key, resource, change.revision)
                 if self._gone.get(change.key) == change.revision:
                     del self._gone[change.key]  # nothing older can arrive any more
+
+    async def _catch_up(self) -> None:
+        """Make this what the store holds; the new watch tells what changes meanwhile."""
+        self._gone.clear()
+        before = {key: entry.revision for key, entry in self._entries.items()}
+        stored = await self._store.list("")
+        for key in before.keys() - {found.key for found in stored}:
+            if self.revision(key) == before[key]:  # not one that was made while we read
+                self._apply(key, None, before[key] + 1)
+                del self._gone[key]
+        for found in stored:
+            self._apply(found.key, decode_resource(found.value), found.revision)
 
     def listen(self, listener: Listener) -> None:
         """Tell `listener` of each change from now on."""
@@ -165,10 +191,11 @@ class Catalog:
         if revision <= max(known.revision if known else 0, self._gone.get(key, 0)):
             return
         if after is None:
+            if known is None:
+                return  # the watch was faster
             self._gone[key] = revision
-            if known is not None:
-                del self._entries[key]
-                del self._keys[bisect_left(self._keys, key)]
+            del self._entries[key]
+            del self._keys[bisect_left(self._keys, key)]
         else:
             self._entries[key] = Entry(after, revision)
             if known is None:
