@@ -72,3 +72,21 @@ async def test_a_key_taken_may_come_again() -> None:
     await clock.advance(SECOND)
     assert agenda.is_due("a")
     assert await agenda.next() == "a"
+
+
+async def test_a_busy_key_with_something_far_off_costs_no_memory() -> None:
+    """As a busy lane does that has one retry to make in half a day."""
+    clock = ManualClock()
+    agenda: Agenda[str] = Agenda(clock)
+    far_off = clock.now() + timedelta(hours=12)
+    agenda.put("other", far_off - SECOND)
+    for _ in range(1_000):
+        agenda.put("busy", far_off)
+        agenda.put("busy")
+        assert await agenda.next() == "busy"
+    agenda.put("busy", far_off)
+    assert len(agenda._later) < 100
+    assert agenda.next_due_at == far_off - SECOND
+    clock._now = far_off
+    assert [await agenda.next(), await agenda.next()] == ["other", "busy"]
+    assert not agenda.anything_due

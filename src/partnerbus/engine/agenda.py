@@ -13,6 +13,10 @@ from partnerbus.kernel.clock import Clock
 K = TypeVar("K", bound=Hashable)
 
 
+STALE_AT_MOST = 64
+"""So many entries that were overtaken, or as many as there are keys, are left lying before they are swept."""
+
+
 class Agenda(Generic[K]):
     """Keys, each at most once, at the earliest instant that was asked for.
 
@@ -42,6 +46,7 @@ class Agenda(Generic[K]):
             self._now.append(key)
         else:
             heapq.heappush(self._later, (due_at, next(self._order), key))
+            self._sweep_stale()
         self._changed.set()
 
     def is_due(self, key: K) -> bool:
@@ -99,6 +104,12 @@ class Agenda(Generic[K]):
             if not stale:
                 self._due[key] = None
                 self._now.append(key)
+
+    def _sweep_stale(self) -> None:
+        """Let the heap hold no more than about two entries a key, however far off they are."""
+        if len(self._later) > 2 * len(self._due) + STALE_AT_MOST:
+            valid = {entry[2]: entry for entry in self._later if self._due.get(entry[2]) == entry[0]}
+            self._later = sorted(valid.values())
 
 
 def _earlier(a: datetime | None, b: datetime | None) -> bool:

@@ -92,7 +92,11 @@ class Matching:
             self._by_id[target.subscription] = Subscription(rule=new, target=target)
         rule = new or old
         assert rule is not None
-        self._reindex(rule.key, self._index_of(rule), old, new)
+        of_bus = bus_key(rule.account, rule.region, rule.bus)
+        bus = self._index_of(rule, of_bus)
+        self._reindex(rule.key, bus, old, new)
+        if not bus.owed:
+            del self._buses[of_bus]
 
     def _reindex(self, key: str, bus: _Bus, old: Rule | None, new: Rule | None) -> None:
         owed = subscriptions(new) if new else NOTHING
@@ -108,8 +112,7 @@ class Matching:
             bus.index.add(key, pattern)
             bus.owed[key] = owed
 
-    def _index_of(self, rule: Rule) -> _Bus:
-        key = bus_key(rule.account, rule.region, rule.bus)
+    def _index_of(self, rule: Rule, key: str) -> _Bus:
         if rule.bus == arns.DEFAULT_BUS:  # it exists without being stored, so nothing else tells its log
             self._learn_default(rule, key)
         return self._buses.setdefault(key, _Bus())

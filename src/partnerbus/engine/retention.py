@@ -44,6 +44,8 @@ class Retention:
         return dropped
 
     async def _trim(self, info: LogInfo) -> int:
+        if info.horizon > info.head:
+            return 0
         last = await self._store.seek(info.log, self._clock.now() - self._keep)
         if last < info.horizon:
             return 0

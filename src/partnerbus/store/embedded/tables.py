@@ -35,7 +35,7 @@ class Log(msgspec.Struct):
 
 
 _LOG_COLUMNS = ("id", "name", "head", "stored_at", "is_routed", *LEDGER)
-SELECT_LOGS = f"SELECT {', '.join(_LOG_COLUMNS)} FROM logs"  # noqa: S608
+SELECT_LOGS = f"SELECT {', '.join(_LOG_COLUMNS)} FROM logs ORDER BY id"  # noqa: S608
 _WRITE_LOG = (
     f"INSERT OR REPLACE INTO logs ({', '.join(_LOG_COLUMNS)}) "  # noqa: S608
     f"VALUES ({', '.join('?' * len(_LOG_COLUMNS))})"
@@ -88,7 +88,7 @@ class Tables:
         """The row of `name`, about to be changed; a new one if there is none."""
         log = self.logs.get(name)
         if log is None:
-            log = Log(max(self.logs_by_id, default=0) + 1, name)
+            log = Log(next(reversed(self.logs_by_id), 0) + 1, name)
             self.logs[name] = self.logs_by_id[log.id] = log
         self._changed[log.id] = log
         return log
