@@ -40,18 +40,14 @@ class _Condition(msgspec.Struct):
 
 
 def lanes(connection: sqlite3.Connection) -> list[LaneDue]:
-    """One look into the index for each lane with something owed, none at the owed rows themselves."""
-    first = (
-        "SELECT lane, due_at FROM deliveries INDEXED BY deliveries_due "
-        "WHERE due_at IS NOT NULL AND lane > ? ORDER BY lane, due_at LIMIT 1"
+    """Two looks into the index for each lane with something owed, none at the owed rows themselves."""
+    due = "FROM deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL"
+    rows = connection.execute(
+        f"WITH RECURSIVE due (lane) AS (SELECT min(lane) {due} UNION ALL "  # noqa: S608
+        f"SELECT (SELECT min(lane) {due} AND lane > last.lane) FROM due last WHERE last.lane IS NOT NULL) "
+        f"SELECT name, (SELECT min(due_at) {due} AND lane = names.id) FROM due JOIN names ON id = due.lane"
     )
-    found: list[LaneDue] = []
-    row = connection.execute(first, (0,)).fetchone()
-    while row is not None:
-        (name,) = connection.execute("SELECT name FROM names WHERE id = ?", (row[0],)).fetchone()
-        found.append(LaneDue(lane=name, due_at=from_micros(row[1])))
-        row = connection.execute(first, (row[0],)).fetchone()
-    return found
+    return [LaneDue(lane=name, due_at=from_micros(due_at)) for name, due_at in rows]
 
 
 def ledger(connection: sqlite3.Connection, log: str) -> Ledger:
