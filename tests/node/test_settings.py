@@ -65,6 +65,21 @@ def test_a_bad_value_is_a_sentence_wherever_it_stands(tmp_path, name, value):
         assert str(refused.value) == f"{where}, but it must be {setting.takes}"
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("region", "us-east-1\n"),
+        ("region", "us-east-1234"),
+        ("default_account", "111122223333\n"),
+        ("default_account", "١" * 12),
+        ("aws_endpoint_url", "http://127.0.0.1:5000\n"),
+    ],
+)
+def test_what_only_looks_right_is_refused_too(name, value):
+    with pytest.raises(ConfigurationError, match="but it must be text like"):
+        load_settings({name: value}, {})
+
+
 def test_a_number_in_the_file_may_not_be_true_or_a_list(tmp_path):
     file = tmp_path / "partnerbus.toml"
     for value in ("true", "[1]", "1.5"):

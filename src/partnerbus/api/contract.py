@@ -135,15 +135,20 @@ _UNWRITTEN = {
     "PutEventsRequestEntry": ("kmsKeyIdentifier", "internalMetadata"),
 }
 
+_JAVA_DOT = r"[^\n\r\x85\u2028\u2029]"
 _HEADER_VALUE = r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$"
 _AUTH_PARAMETER = r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$"
 _TAG_LIKE = r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$"
 _LATTICE = r"^arn:[a-z0-9\\-]+:vpc-lattice:[a-zA-Z0-9\\-]+:\\d{12}:servicenetworkresourceassociation/"
 
+_BUS_ARN = r"^arn:aws([a-z]|\-)*:events:([a-z]|\d|\-)*:([0-9]{12})?:"
+
 _REWRITTEN = {
-    # The same language without the nested repeats, which take exponential time on a value that fails.
+    # The same language without the nested repeats, which take exponential time on a value that fails, and
+    # without the two that can share it in as many ways as there are slashes.
     _HEADER_VALUE: r"\t*[\x20-\x7E][\t\x20-\x7E]*",
     _AUTH_PARAMETER: r"\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*",
+    _BUS_ARN + r".+\/.+$": _BUS_ARN + rf"{_JAVA_DOT}[^/\n\r\x85\u2028\u2029]*/{_JAVA_DOT}+",
     # The model doubles its backslashes here, so that no real ARN would match.
     _LATTICE + "snra-[0-9a-z]{17}$": r"arn:[a-z0-9\-]+:vpc-lattice:[a-zA-Z0-9\-]+:\d{12}:"
     r"servicenetworkresourceassociation/snra-[0-9a-z]{17}",
@@ -152,7 +157,6 @@ _REWRITTEN = {
 }
 
 _PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
-_JAVA_DOT = r"[^\n\r\x85\u2028\u2029]"
 
 
 @lru_cache(maxsize=256)

@@ -21,6 +21,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from partnerbus.edge.sigv4 import REGION
 from partnerbus.kernel.errors import ConfigurationError
 
 PREFIX = "PARTNERBUS_"
@@ -62,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         _text(
             "The region of callers that do not name one (only without authentication).",
-            pattern=r"^[a-z]{2}(-[a-z]+)+-\d+$",
+            pattern=rf"^{REGION.pattern}\Z",
             examples=["us-east-1"],
         ),
     ] = "us-east-1"
@@ -73,7 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         _text(
             "The account of callers that do not name one (only without authentication).",
-            pattern=r"^\d{12}$",
+            pattern=r"^[0-9]{12}\Z",
             examples=["111122223333"],
         ),
     ] = "000000000000"
@@ -87,7 +88,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         _text(
             "Where AWS targets are called, for an emulator; empty is AWS itself.",
-            pattern=r"^(https?://[^\s/]+\S*)?$",
+            pattern=r"^(https?://[^\s/]+\S*)?\Z",
             examples=["http://127.0.0.1:5000"],
         ),
     ] = ""
