@@ -12,8 +12,9 @@ from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.targets.dead_letter import dead_letter_refusal
 
 TAGS_PER_RESOURCE = 50
-TRIES = 4
-"""How often an upsert is tried against others before it is refused as a concurrent modification."""
+TRIES = 16
+"""How often an upsert is tried against others before it is refused as a concurrent modification. In each
+round one of those who change a resource at once gets through; deployment tools change ten things at once."""
 
 T = TypeVar("T")
 
