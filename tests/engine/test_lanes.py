@@ -7,6 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from partnerbus.engine.lanes import WINDOW_AT_FIRST, WINDOW_AT_MOST, Lanes, Room
 
 ROOM = Room(attempts=12, sick_attempts=4, payload_bytes=1_000)
+PAYLOAD = 120
+"""So that sometimes the bytes are the limit, and sometimes the slots."""
 NAMES = st.sampled_from("abcdefgh")
 
 
@@ -22,6 +24,7 @@ class LanesMachine(RuleBasedStateMachine):
         taken = self.lanes.take(name, wanted)
         assert 0 <= taken <= wanted
         self.held[name] = self.held.get(name, 0) + taken
+        self.lanes.carry(taken * PAYLOAD)
         if not taken:
             self.lanes.wait(name)
             self.waiting.add(name)
@@ -33,6 +36,7 @@ class LanesMachine(RuleBasedStateMachine):
         if went_well is not None:
             self.lanes.judge(name, went_well=went_well)
         self.held[name] -= 1
+        self.lanes.carry(-PAYLOAD)
         woken = self.lanes.give_back(name)
         assert len(set(woken)) == len(woken)
         assert set(woken) <= self.waiting
