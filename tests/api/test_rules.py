@@ -218,6 +218,20 @@ async def test_rules_put_at_once_all_arrive(world: World, customer: Caller) -> N
     assert rule.description in {"0", "1", "2"}
 
 
+async def test_of_a_deletion_and_other_changes_at_once_none_is_told_to_try_again(customer: Caller) -> None:
+    await customer("PutRule", Name="all", EventPattern=PATTERN)
+    await asyncio.gather(
+        customer("DeleteRule", Name="all"),
+        customer("DeleteRule", Name="all"),
+        customer("DeleteRule", Name="all"),
+    )
+    await customer("PutRule", Name="all", EventPattern=PATTERN)
+    put = customer("PutTargets", Rule="all", Targets=[{"Id": "1", "Arn": QUEUE}])
+    answers = await asyncio.gather(put, customer("DeleteRule", Name="all"), return_exceptions=True)
+    (refused,) = [answer for answer in answers if isinstance(answer, Refused)]
+    assert refused.code in ("ResourceNotFoundException", "ValidationException")
+
+
 async def test_a_rule_put_while_its_bus_is_deleted_does_not_outlive_it(
     world: World, customer: Caller
 ) -> None:

@@ -16,7 +16,7 @@ JSON: Header = (b"content-type", b"application/json")
 
 
 class DateHeader:
-    """The `Date` of answers. SDKs correct their own clock by it, so it follows ours, shifts included."""
+    """The `Date` of answers, by the clock that judges signatures: SDKs correct their own by it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -230,6 +230,10 @@ async def _undo_if_bus_is_gone(services: Services, bus: EventBus, rule: Rule) ->
 
 
 async def delete_rule(services: Services, call: Call, given: DeleteInput) -> None:
+    await retried(lambda: _delete(services, call, given))
+
+
+async def _delete(services: Services, call: Call, given: DeleteInput) -> None:
     rule = find_rule(services, find_bus(services, call, given.event_bus_name), given.name)
     if rule is None:
         return
