@@ -153,13 +153,17 @@ async def test_a_file_that_is_not_ours_is_left_alone(maker: EmbeddedMaker) -> No
         await maker.open()
 
 
-async def test_a_newer_schema_is_refused(maker: EmbeddedMaker) -> None:
+@pytest.mark.parametrize(
+    ("version", "sentence"),
+    [(SCHEMA_VERSION + 1, "by a newer partnerbus"), (SCHEMA_VERSION - 1, "by an older partnerbus")],
+)
+async def test_another_schema_is_refused(maker: EmbeddedMaker, version: int, sentence: str) -> None:
     await maker.open()
     await maker.close()
-    newer = sqlite3.connect(maker.folder / "partnerbus.db")
-    newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
-    newer.close()
-    with pytest.raises(ConfigurationError, match="newer partnerbus"):
+    other = sqlite3.connect(maker.folder / "partnerbus.db")
+    other.execute(f"PRAGMA user_version = {version}")
+    other.close()
+    with pytest.raises(ConfigurationError, match=sentence):
         await maker.open()
 
 

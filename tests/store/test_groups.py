@@ -8,7 +8,7 @@ import pytest
 
 from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded
 from partnerbus.model.delivery import NewDelivery, NewRecord
-from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.embedded import EmbeddedStore, tables
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept
 from partnerbus.testing.store_contract.world import LEASE, fill, make_event, new_record, owe
 from tests.store.maker import EmbeddedMaker
@@ -190,3 +190,23 @@ async def test_there_is_no_delivery_without_a_record(maker: EmbeddedMaker) -> No
         await store.advance("log", LIVE, stored[0].position, owed=owed, unmatched=0)
     assert await store.cursor("log", LIVE) == START
     assert list(await store.deliveries(DeliveryQuery())) == []
+
+
+async def test_only_so_many_numbers_of_names_are_remembered(
+    maker: EmbeddedMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "NAMES_KEPT", 3)
+    store = await maker.open()
+    stored = await fill(store, 10)
+    owed = [
+        NewDelivery(subscription=f"s{n % 5}", lane=f"l{n % 4}", position=record.position)
+        for n, record in enumerate(stored)
+    ]
+    await store.advance("log", LIVE, stored[-1].position, owed=owed, unmatched=0)
+    assert len(store._tables._names) <= 3
+    found = await store.deliveries(DeliveryQuery())
+    assert [(each.subscription, each.lane) for each in found] == [
+        (new.subscription, new.lane) for new in reversed(owed)
+    ]
+    claimed = [await store.claim(f"l{n}", 10, LEASE) for n in range(4)]
+    assert sum(len(each.claims) for each in claimed) == 10

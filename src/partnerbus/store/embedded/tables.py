@@ -13,6 +13,9 @@ import msgspec
 CHUNKS = (256, 64, 16, 4, 1)
 """Rows a statement, largest first. Each statement gives the GIL away once, so many rows go in few."""
 
+NAMES_KEPT = 100_000
+"""How many numbers of names are remembered; those of the others are looked up."""
+
 LEDGER = ("accepted", "unmatched", "matched", "owed", "delivered", "dead", "dropped", "cancelled")
 
 
@@ -107,6 +110,8 @@ class Tables:
             if row is None:
                 cursor = self.connection.execute("INSERT INTO names (name) VALUES (?)", (name,))
                 row = (cursor.lastrowid,)
+            if len(self._names) >= NAMES_KEPT:
+                self._names.clear()
             found = self._names[name] = int(row[0])
         return found
 
