@@ -4,7 +4,8 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,6 +42,21 @@ async def create_accounts(data: Path, partners: Mapping[str, str]) -> None:
         await run(subprocess.run, command, check=True, capture_output=True)
 
 
+@asynccontextmanager
+async def begin(
+    data: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> "AsyncIterator[Story]":
+    """A server with its accounts, and a receiver that it may reach."""
+    await create_accounts(data, {ACME: "acme.com", OTHER: "other.example"})
+    server = ServerProcess(data, "--allow-private-targets", *arguments, environment=environment)
+    async with Receiver() as receiver, server:
+        story = Story(server, receiver)
+        try:
+            yield story
+        finally:
+            story.close()
+
+
 class Story:
     """A running server, its callers, and a webhook."""
 
@@ -67,18 +83,20 @@ class Story:
         await run(self.client(partner).create_partner_event_source, Name=source, Account=CUSTOMER)
         await run(self.client(CUSTOMER).create_event_bus, Name=source, EventSourceName=source)
 
-    async def webhook(self, name: str) -> str:
-        """An API destination of the customer at the receiver's `/name`; its ARN."""
+    async def webhook(self, name: str, path: str = "", connection: Mapping[str, Any] | None = None) -> str:
+        """An API destination of the customer at the receiver's `/name` and `path`; its ARN.
+
+        `connection` says how it authorizes, in the members of CreateConnection.
+        """
         customer = self.client(CUSTOMER)
-        auth: Any = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": f"key-of-{name}"}}
-        connection = await run(
-            customer.create_connection, Name=name, AuthorizationType="API_KEY", AuthParameters=auth
-        )
+        key: Any = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": f"key-of-{name}"}}
+        auth: Any = connection or {"AuthorizationType": "API_KEY", "AuthParameters": key}
+        made = await run(customer.create_connection, Name=name, **auth)
         destination = await run(
             customer.create_api_destination,
             Name=name,
-            ConnectionArn=connection["ConnectionArn"],
-            InvocationEndpoint=f"{self.receiver.url}/{name}",
+            ConnectionArn=made["ConnectionArn"],
+            InvocationEndpoint=f"{self.receiver.url}/{name}{path}",
             HttpMethod="POST",
         )
         return destination["ApiDestinationArn"]
@@ -106,6 +124,20 @@ class Story:
         async with asyncio.timeout(60):
             requests = await self.receiver.received(count, f"/{name}")
         return [msgspec.json.decode(request.body) for request in requests]
+
+    async def dead_letters(self, count: int) -> list[dict[str, Any]]:
+        """The dead letters on our own list, once there are `count`, as the command line lists them."""
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(60):
+            while len(found) < count:
+                found = (await self.command("dead-letters", "list", "--json"))["deliveries"]
+        return found
+
+    async def command(self, *arguments: str) -> Any:
+        """What a command of the operator that tells JSON says of the server's folder."""
+        whole = [sys.executable, "-m", "partnerbus", *arguments, "--data", str(self.server.data)]
+        done = await run(subprocess.run, whole, check=True, capture_output=True)
+        return msgspec.json.decode(done.stdout)
 
     def close(self) -> None:
         for client in self._clients:
