@@ -121,8 +121,10 @@ def _filters(connection: sqlite3.Connection, query: DeliveryQuery) -> list[_Cond
     if query.after is not None:
         position, subscription = query.after
         position = min(position, END)
-        after = (position, position, _number(connection, subscription))
-        conditions.append(_Condition("d.position <= ? AND (d.position, d.subscription) < (?, ?)", after))
+        after = (position, position, position, _number(connection, subscription))
+        # said of both, since either may be the one whose index is walked
+        text = "r.position <= ? AND d.position <= ? AND (d.position, d.subscription) < (?, ?)"
+        conditions.append(_Condition(text, after))
     return conditions
 
 
