@@ -14,6 +14,8 @@ NAMES = st.sampled_from(["a", "b", "c", "a.b", "é", "😀", "detail", "source"]
 TEXTS = st.sampled_from(
     ["", "x", "xy", "XY", "a*b", "straße", "STRASSE", "10.0.0.1", "10.0.0.01", "::1", "😀x"]
 )
+SPELLINGS = {"10.0.0.1": ["10.0.0.01"], "10.0.0.01": ["10.0.0.1"], "::1": ["0:0:0:0:0:0:0:1"]}
+"""Of addresses: a plain string of a pattern is equal to all of them."""
 COMPARABLE = ["0", "-0.0", "1", "1.0", "10e-1", "0.1", "2", "5e-1", "-1", "9007199254740992", "1e300"]
 NUMBERS = st.sampled_from([*COMPARABLE, "9007199254740993", "9007199254740993.0", "1e400"])
 SCALARS = st.one_of(TEXTS.map(json.dumps), NUMBERS, st.sampled_from(["true", "false", "null"]))
@@ -119,6 +121,7 @@ def near(draw, value):
             st.sampled_from(
                 [
                     value,
+                    *SPELLINGS.get(value, ()),
                     {"prefix": start},
                     {"prefix": start + "y"},
                     {"suffix": end},
@@ -126,6 +129,8 @@ def near(draw, value):
                     {"equals-ignore-case": value.swapcase()},
                     {"wildcard": plain + "*"},
                     {"wildcard": plain + "*y"},
+                    {"wildcard": plain + "*" + end[-2:].replace("*", "").replace("\\", "")},
+                    {"wildcard": plain + "*" + start[-1:].replace("*", "")},
                     {"anything-but": value},
                     {"anything-but": {"suffix": end or "x"}},
                     {"exactly": value},
@@ -184,6 +189,20 @@ def test_index_agrees_with_oracle(case):
 @settings(max_examples=2000, deadline=None)
 @given(cases())
 def test_index_agrees_with_oracle_at_length(case):
+    check_agreement(case)
+
+
+@st.composite
+def edges(draw):
+    """One value, and a pattern that only just accepts it or only just does not."""
+    value = draw(SCALARS)
+    parsed = json.loads(value, parse_int=Written, parse_float=Written)
+    return f'{{"a":{value}}}', [f'{{"a":[{draw(near(parsed))}]}}']
+
+
+@settings(max_examples=300, deadline=None)
+@given(edges())
+def test_a_matcher_agrees_at_its_edge(case):
     check_agreement(case)
 
 
