@@ -261,15 +261,17 @@ def _same(given: str, wanted: str) -> bool:
 def canonical_request(head: RequestHead, signed_headers: Sequence[str], digest: str) -> str:
     """The one text that both sides sign. The path is always `/`."""
     lines = [head.method, "/", canonical_query(head.query)]
-    grouped = _grouped(head)
-    lines += [f"{name}:{','.join(grouped.get(name, ()))}" for name in signed_headers]
+    lines += [f"{name}:{','.join(values)}" for name, values in _grouped(head, signed_headers).items()]
     return "\n".join([*lines, "", ";".join(signed_headers), digest])
 
 
-def _grouped(head: RequestHead) -> Mapping[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
+def _grouped(head: RequestHead, names: Sequence[str]) -> Mapping[str, list[str]]:
+    """The values of the headers `names`, in the order of `names`."""
+    grouped: dict[str, list[str]] = {name: [] for name in names}
     for name, value in head.headers:
-        grouped.setdefault(name.decode("latin-1"), []).append(_collapsed(value))
+        found = grouped.get(name.decode("latin-1"))
+        if found is not None:
+            found.append(_collapsed(value))
     return grouped
 
 
