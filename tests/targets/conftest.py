@@ -13,12 +13,20 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from partnerbus.testing.receiver import Receiver
+from tests.targets.sending import Sending
 
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with Receiver() as receiver:
         yield receiver
+
+
+@pytest.fixture
+async def sending(receiver: Receiver) -> AsyncIterator[Sending]:
+    sending = Sending(receiver)
+    yield sending
+    await sending.outbound.close()
 
 
 @pytest.fixture(scope="session")

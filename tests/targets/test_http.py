@@ -1,90 +1,24 @@
-"""API destinations against a real receiver: what is sent, and what becomes of each answer."""
+"""API destinations against a real receiver: what is sent."""
 
-import asyncio
 import base64
-import gzip
 import json
-import logging
-from collections.abc import AsyncIterator
-from datetime import timedelta
 
-import msgspec
 import pytest
 
-from partnerbus.kernel.clock import ManualClock
-from partnerbus.kernel.secrets import SecretBox
-from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
+from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import (
     AuthorizationType,
-    Connection,
-    ConnectionParameter,
     HttpParameters,
     ParameterPlace,
 )
-from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.http_request import STRIPPED_HEADERS
-from partnerbus.targets.outbound import CALL_TIMEOUT, AiohttpOutbound
-from partnerbus.testing.receiver import Hang, Huge, Received, Receiver, Reset, Respond, Script
+from tests.targets.sending import Sending, parameter
 from tests.targets.things import (
     SECRET,
-    SECRETS,
-    Resources,
     a_connection,
-    a_destination,
-    a_rule,
-    a_target,
-    an_invocation,
 )
 
 HEADER, QUERY, BODY = ParameterPlace.HEADER, ParameterPlace.QUERY, ParameterPlace.BODY
-
-
-class Sending:
-    """An HTTP invoker over one receiver."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self.receiver = receiver
-        self.clock = ManualClock()
-        self.outbound = AiohttpOutbound(self.clock, AddressGuard(allow_private=True))
-
-    def invoker(self, path: str, method: str, connection: Connection) -> tuple[HttpInvoker, str]:
-        destination = a_destination(self.receiver.url + path, method, connection)
-        lookup = Resources(destination, connection)
-        return HttpInvoker(lookup, SECRETS, self.outbound, self.clock), destination.arn
-
-    async def send(
-        self,
-        answer: Script | None = None,
-        *,
-        path: str = "/hook",
-        method: str = "POST",
-        http: HttpParameters | None = None,
-        connection: Connection | None = None,
-        payload: bytes = b'{"n":1.0}',
-        detail: object = None,
-    ) -> Reply:
-        if answer is not None:
-            self.receiver.script(path, answer)
-        invoker, arn = self.invoker(path, method, connection or a_connection(secret="key"))
-        return await invoker.invoke(an_invocation(a_target(arn, http), payload, detail))
-
-    @property
-    def last(self) -> Received:
-        return self.receiver.requests[-1]
-
-
-@pytest.fixture
-async def sending(receiver: Receiver) -> AsyncIterator[Sending]:
-    sending = Sending(receiver)
-    yield sending
-    await sending.outbound.close()
-
-
-def parameter(place: ParameterPlace, name: str, value: str, *, secret: bool = False) -> ConnectionParameter:
-    return ConnectionParameter(
-        place=place, name=name, value=SECRETS.seal(value) if secret else value, is_secret=secret
-    )
 
 
 # -- what is sent ------------------------------------------------------------------------------------------
@@ -220,186 +154,3 @@ async def test_hostile_values_stay_inside_the_query(sending: Sending):
 async def test_an_api_key_cannot_be_a_header_of_the_connection_itself(sending: Sending, name: str):
     reply = await sending.send(connection=a_connection(user=name, secret="1"))
     assert (reply.error, sending.receiver.requests) == (ErrorCode.INVALID_PARAMETER, [])
-
-
-# -- what becomes of the answer ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("status", [200, 201, 202, 204, 206, 226])
-async def test_success(sending: Sending, status: int):
-    reply = await sending.send(Respond(status=status))
-    assert (reply.accepted, reply.status) == (True, status)
-
-
-@pytest.mark.parametrize("status", [401, 407, 409, 500, 501, 502, 503, 504, 599])
-async def test_worth_another_try(sending: Sending, status: int):
-    reply = await sending.send(Respond(status=status, body=b"why"))
-    assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, True)
-    assert (reply.status, reply.body_head) == (status, "why")
-
-
-async def test_throttled(sending: Sending):
-    reply = await sending.send(Respond(status=429, headers={"Retry-After": "30"}))
-    assert (reply.error, reply.retryable) == (ErrorCode.THROTTLING, True)
-    assert reply.retry_after == timedelta(seconds=30)
-
-
-@pytest.mark.parametrize(
-    "status", [300, 301, 302, 303, 304, 307, 308, 400, 402, 403, 404, 405, 408, 410, 413, 422, 451]
-)
-async def test_final(sending: Sending, status: int):
-    reply = await sending.send(Respond(status=status, headers={"Location": "/elsewhere"}))
-    assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, False)
-    assert len(sending.receiver.requests) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("0", timedelta(0)),
-        ("120", timedelta(seconds=120)),
-        ("-1", timedelta(seconds=-1)),
-        ("Thu, 01 Jan 2026 00:00:10 GMT", timedelta(seconds=10)),
-        ("Wed, 31 Dec 2025 23:59:00 GMT", timedelta(0)),
-        ("soon", None),
-        ("1.5", None),
-        ("007", timedelta(seconds=7)),
-        ("9" * 5_000, timedelta(seconds=999_999_999)),
-        ("1000000000000", timedelta(seconds=999_999_999)),
-        ("-1000000000000", timedelta(seconds=-999_999_999)),
-        ("Thu, 99 Jan 99999 00:00:10 GMT", None),
-    ],
-)
-async def test_retry_after(sending: Sending, text: str, expected: timedelta | None):
-    reply = await sending.send(Respond(status=503, headers={"Retry-After": text}))
-    assert reply.retry_after == expected
-
-
-async def test_no_answer_in_time(sending: Sending):
-    sent = asyncio.create_task(sending.send(Hang()))
-    await sending.receiver.received(1)
-    await sending.clock.advance(CALL_TIMEOUT)
-    reply = await sent
-    assert (reply.error, reply.retryable) == (ErrorCode.TIMEOUT, True)
-
-
-async def test_a_broken_connection(sending: Sending):
-    reply = await sending.send(Reset())
-    assert (reply.error, reply.retryable) == (ErrorCode.CONNECTION_FAILURE, True)
-
-
-async def test_a_huge_answer_is_an_answer(sending: Sending):
-    reply = await sending.send(Huge(status=200))
-    assert reply.accepted
-    assert reply.body_head == "x" * BODY_HEAD_BYTES
-
-
-async def test_an_answer_that_is_no_text(sending: Sending):
-    reply = await sending.send(Respond(status=400, body=b"\xff\xfe" + "é".encode() * 1_000))
-    assert reply.body_head.startswith("��é")
-    assert len(reply.body_head.encode()) <= BODY_HEAD_BYTES
-
-
-async def test_a_compressed_answer_can_be_read(sending: Sending):
-    headers = {"Content-Encoding": "gzip"}
-    reply = await sending.send(Respond(status=400, headers=headers, body=gzip.compress(b"why not")))
-    assert reply.body_head == "why not"
-    bomb = gzip.compress(b"0" * 50_000_000)
-    reply = await sending.send(Respond(status=400, headers=headers, body=bomb))
-    assert reply.body_head == "0" * BODY_HEAD_BYTES
-
-
-# -- secrets -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("authorization", [AuthorizationType.BASIC, AuthorizationType.API_KEY])
-async def test_an_echoed_secret_is_not_kept(
-    sending: Sending, authorization: AuthorizationType, caplog: pytest.LogCaptureFixture
-):
-    """The receiver sends everything back in several spellings; none is in the reply or in any log."""
-    caplog.set_level(logging.DEBUG)
-    connection = a_connection(
-        authorization, parameters=(parameter(QUERY, "token", "query secret", secret=True),)
-    )
-
-    def echo(request: Received) -> Respond:
-        text = (
-            json.dumps(request.headers) + request.target + repr(request.query) + SECRET + json.dumps(SECRET)
-        )
-        return Respond(status=400, body=(text + base64.b64encode(SECRET.encode()).decode()).encode())
-
-    sending.receiver.respond("/hook", echo)
-    reply = await sending.send(connection=connection)
-    seen = msgspec.json.encode(reply).decode() + repr(reply) + caplog.text
-    assert "***" in seen
-    token = sending.last.headers.get("authorization", "Basic ?").split()[1]
-    for secret in (SECRET, json.dumps(SECRET)[1:-1], "query secret", "query%20secret", "wörd", "w%C3%B6rd"):
-        assert secret not in seen
-    assert token == "?" or token not in seen
-
-
-async def test_failures_hold_no_secret(sending: Sending):
-    connection = a_connection(parameters=(parameter(QUERY, "token", "topsecret", secret=True),))
-    reply = await sending.send(Reset(), connection=connection)
-    assert "topsecret" not in repr(reply)
-    assert SECRET not in repr(reply)
-
-
-async def test_a_secret_that_does_not_open_waits_for_the_operator(sending: Sending):
-    other = SecretBox(b"OTg3NjU0MzIxMDk4NzY1NDMyMTA5ODc2NTQzMjEwOTg=")
-    connection = msgspec.structs.replace(a_connection(), sealed_secret=other.seal("x"))
-    reply = await sending.send(connection=connection)
-    assert (reply.error, reply.retryable) == (ErrorCode.INTERNAL_ERROR, True)
-
-
-# -- resources ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "connection",
-    [a_connection(state="DEAUTHORIZED"), a_connection(AuthorizationType.OAUTH_CLIENT_CREDENTIALS)],
-)
-async def test_an_inactive_destination(sending: Sending, connection: Connection):
-    reply = await sending.send(connection=connection)
-    assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
-    assert sending.receiver.requests == []
-
-
-async def test_resources_that_do_not_exist(sending: Sending):
-    destination = a_destination(sending.receiver.url)
-    without_connection = HttpInvoker(Resources(destination), SECRETS, sending.outbound, sending.clock)
-    without_anything = HttpInvoker(Resources(), SECRETS, sending.outbound, sending.clock)
-    for invoker in (without_connection, without_anything):
-        reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
-        assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
-    assert without_connection.refusal(a_target(destination.arn), a_rule()) is None
-    assert (
-        without_anything.refusal(a_target(destination.arn), a_rule()) == "The API destination does not exist."
-    )
-    assert without_connection.refusal(a_target(destination.arn), a_rule("999988887777")) is not None
-
-
-async def test_another_account_s_destination_or_connection_is_not_used(sending: Sending):
-    """Their secrets would be sent where somebody else says."""
-    own, theirs = a_connection(), msgspec.structs.replace(a_connection(), account="2" * 12)
-    their_destination = msgspec.structs.replace(
-        a_destination(sending.receiver.url, connection=theirs), account="2" * 12
-    )
-    mixed = a_destination(sending.receiver.url, connection=theirs)
-    for destination, error in ((their_destination, ErrorCode.NO_PERMISSIONS), (mixed, ErrorCode.NO_RESOURCE)):
-        lookup = Resources(destination, own, theirs)
-        invoker = HttpInvoker(lookup, SECRETS, sending.outbound, sending.clock)
-        reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
-        assert (reply.error, reply.retryable) == (error, False)
-    assert sending.receiver.requests == []
-
-
-async def test_a_refused_address_is_final(sending: Sending):
-    connection = a_connection()
-    destination = a_destination(sending.receiver.url, connection=connection)
-    outbound = AiohttpOutbound(sending.clock, AddressGuard())
-    invoker = HttpInvoker(Resources(destination, connection), SECRETS, outbound, sending.clock)
-    reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
-    await outbound.close()
-    assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
-    assert sending.receiver.connections == 0
