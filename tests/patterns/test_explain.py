@@ -69,7 +69,7 @@ def assert_made(each):
     if made:
         assert [seen.fits for seen in made] == [True]
     else:
-        assert [one.words for one in each.alternatives if one.fits] == ["exists false"]
+        assert {one.words for one in each.alternatives if one.fits} == {"exists false"}
 
 
 @example(('{"a":[[""],{"a":""}]}', ['{"a.a":["",{"exists": false}],"a":[""]}']))
@@ -221,8 +221,7 @@ def test_values_that_fit_only_in_different_elements():
         "source": Outcome.FITS,
     }
     assert found["detail.items.sku"].reason == (
-        "fits in element detail.items[0], but detail.items.price fits only in element detail.items[1]; "
-        "they must fit in the same element"
+        "fits in element detail.items[0], but detail.items.price fits only in element detail.items[1]"
     )
 
 
@@ -235,7 +234,7 @@ def test_a_conflict_is_told_beside_a_clause_that_fails_by_itself():
 def test_a_conflict_at_the_outer_of_two_arrays_names_the_outer_elements():
     event = {"o": [{"n": 1, "i": [{"p": 5}, {"p": 6}]}, {"n": 2, "i": [{"p": 7}]}]}
     found = clauses({"o": {"n": [2], "i": {"p": [5, 6]}}}, event)
-    assert found["o.n"].reason.startswith("fits in element o[1], but o.i.p fits only in element o[0];")
+    assert found["o.n"].reason == "fits in element o[1], but o.i.p fits only in element o[0]"
 
 
 def test_a_conflict_of_three_names_the_others():

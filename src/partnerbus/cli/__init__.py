@@ -1,1 +1,1 @@
-"""The commands. `serve` runs a node; every other one asks the admin face of the node that owns the folder."""
+"""The commands. `serve` runs a node and `pattern` needs none; the others ask the admin face of the folder's owner."""

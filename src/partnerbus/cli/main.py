@@ -12,6 +12,7 @@ from partnerbus import __version__
 from partnerbus.cli.accounts import account
 from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.node import clock, ledger, status
+from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 
@@ -22,7 +23,7 @@ def partnerbus() -> None:
     """A partner event bus that speaks the EventBridge API."""
 
 
-for command in (serve, account, dead_letters, deliveries, ledger, status, clock):
+for command in (serve, account, dead_letters, deliveries, ledger, status, clock, pattern):
     partnerbus.add_command(command)
 
 

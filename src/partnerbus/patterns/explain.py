@@ -189,7 +189,7 @@ def _conflicts(scene: _Scene, conjunction: Conjunction) -> dict[str, str]:
 def _other_element(scene: _Scene, test: ClauseTest, other: ClauseTest) -> str:
     here = _listed(scene.elements(test, other.path))
     there = _listed(scene.elements(other, test.path))
-    return f"fits in {here}, but {cut(other.path)} fits only in {there}; they must fit in the same element"
+    return f"fits in {here}, but {cut(other.path)} fits only in {there}"
 
 
 def _no_element(scene: _Scene, blocked: ClauseTest, before: Sequence[ClauseTest]) -> str:

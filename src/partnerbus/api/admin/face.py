@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from partnerbus.api.admin import AdminAnswer, accounts, clock, deliveries, logs, status
+from partnerbus.api.admin import AdminAnswer, accounts, clock, deliveries, logs, patterns, status
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreError
@@ -17,6 +17,7 @@ ROUTES: Sequence[Route] = (
     *clock.ROUTES,
     *deliveries.ROUTES,
     *logs.ROUTES,
+    *patterns.ROUTES,
     *status.ROUTES,
 )
 
