@@ -1,1 +1,4 @@
-"""The commands. `serve` runs a node and `pattern` needs none; the others ask the admin face of the folder's owner."""
+"""The commands. `serve` runs a node; the others ask the admin face of the node that owns the folder.
+
+`pattern` needs neither.
+"""
