@@ -47,7 +47,8 @@ class Goal(msgspec.Struct, frozen=True):
         if measured is None:
             return None
         met = measured <= self.target if self.at_most else measured >= self.target
-        return f"goal {self.name} {measured:.3g} {self.target:g} {'met' if met else 'short'}"
+        shown = f"{measured:.0f}" if measured >= 1_000 else f"{measured:.3g}"
+        return f"goal {self.name} {shown} {self.target:g} {'met' if met else 'short'}"
 
 
 def workloads() -> list[Workload]:
