@@ -82,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool, _text("Let `auth none` listen on an address that other machines can reach.")
     ] = False
     allow_private_targets: Annotated[
-        bool, _text("Let HTTP targets be plain http and lie in loopback, private and link-local networks.")
+        bool, _text("Let HTTP targets be plain http and lie in loopback and private networks.")
     ] = False
     aws_endpoint_url: Annotated[
         str,
