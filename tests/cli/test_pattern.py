@@ -110,7 +110,7 @@ async def test_combinations_of_branches_are_told_apart():
 
 
 async def test_a_deep_event_is_read_as_by_a_server():
-    deep = '{"detail":' + '{"k":' * 900 + "1" + "}" * 900 + "}"
+    deep = '{"detail":' + '{"k":' * 998 + "1" + "}" * 998 + "}"
     assert (await partnerbus("pattern", "test", '{"detail":{"x":[{"exists":false}]}}', deep)).status == 0
 
 

@@ -57,6 +57,24 @@ def test_a_fitting_value_or_alternative_is_shown_however_many_there_are():
     assert [each.words for each in clause.alternatives if each.fits] == ["equals 49"]
 
 
+def test_the_value_that_made_it_is_shown_however_many_fit():
+    items = [{"b": 1, "c": int(number == 30)} for number in range(50)]
+    (conjunction,) = explained({"a": {"b": [1], "c": [1]}}, {"a": items}).conjunctions
+    assert [[seen.place for seen in each.seen if seen.made_it] for each in conjunction.clauses] == [
+        ["a[30].b"],
+        ["a[30].c"],
+    ]
+
+
+def test_a_value_that_fits_in_another_element_is_shown_however_many_do_not():
+    items = [{"b": int(number == 30), "c": int(number == 40)} for number in range(50)]
+    (conjunction,) = explained({"a": {"b": [1], "c": [1]}}, {"a": items}).conjunctions
+    assert [[seen.place for seen in each.seen if seen.fits] for each in conjunction.clauses] == [
+        ["a[30].b"],
+        ["a[40].c"],
+    ]
+
+
 def test_long_texts_are_cut(bounded):
     long = "x" * 500_000
     found = explained({"a": {"y" * 3000: [1]}, "b": [long], "c": [1]}, {"a": {}, "b": long + "y", "c": long})
