@@ -148,6 +148,12 @@ def test_arrays_at_one_path_are_given_up_on(bounded, rows, verdict):
     assert matches(pattern, event) == verdict
 
 
+def test_all_conjunctions_of_an_event_are_given_up_on_together(bounded):
+    event = {"a.b": [{"c": 1} for _ in range(2_000)], "a": {"b": [{"d": 1} for _ in range(2_000)]}}
+    branches = [{"a": {"b": {"e": [{"exists": False}, number]}}} for number in range(40)]
+    assert not matches({"a": {"b": {"c": [1], "d": [1]}}, "$or": branches}, event)
+
+
 @pytest.fixture
 def deep_enough():
     """The recursion limit of a server."""

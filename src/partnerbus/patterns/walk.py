@@ -20,9 +20,10 @@ from partnerbus.patterns.parser import Conjunction
 from partnerbus.patterns.syntax import Clause, Exists
 
 SPARE_VISITS = 200_000
-VISITS_PER_HIT = 8
-"""The walk of one conjunction may look at so many elements per fitting one, and so many more. A walk that
-needs more is given up, and the conjunction does not match; only names with dots can make one need them."""
+VISITS_PER_HIT = 2
+"""A walk may look at so many elements per fitting one, and all walks of one event together at so many more. A
+walk that needs more is given up, and its conjunction does not match. Only an event whose names hold dots can
+make one need them, and however many conjunctions are walked, it then costs a bounded time."""
 
 LEAVES_WORTH_A_TABLE = 16
 """With more leaves than this at a path, plain values are looked up in a table that all patterns share."""
@@ -95,6 +96,12 @@ class EventView:
         self._hits: dict[ClauseTest, Hits] = {}
         self._present: dict[str, Hits] = {}
         self._by_value: dict[str, dict[Value, list[Leaf]]] = {}
+        self._spare_visits = SPARE_VISITS
+
+    def spare_visit(self) -> bool:
+        """Take one of the visits that all walks share; False if none is left."""
+        self._spare_visits -= 1
+        return self._spare_visits >= 0
 
     def hits(self, clause: ClauseTest) -> Hits:
         """Where `clause` is satisfied."""
@@ -149,14 +156,14 @@ class ConjunctionTest:
 
     def _walk(self, view: EventView) -> bool:
         choices = {NOTHING_CHOSEN}
-        visits = SPARE_VISITS + VISITS_PER_HIT * sum(len(view.hits(each).elements) for each in self.clauses)
+        visits = VISITS_PER_HIT * sum(len(view.hits(each).elements) for each in self.clauses)
         for index, clause in enumerate(self.clauses):
             following: set[Choice] = set()
             for choice in choices:
                 for chosen in _choices(clause, choice, view):
                     following.add(self._forget(chosen, index))
                     visits -= 1
-                    if not visits:
+                    if visits < 0 and not view.spare_visit():
                         return False
             choices = following
         return bool(choices)
