@@ -11,6 +11,8 @@ import pytest
 from partnerbus.model.resources import EventBus, PartnerSource, Rule, bus_key, source_key
 from tests.api.world import CUSTOMER, OTHER, PATTERN, QUEUE, REGION, SOURCE, Caller, Refused, World
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 300
 AT_ONCE = 8
 

@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 from partnerbus.testing.server_process import ServerProcess
 from tests.cli.commands import is_one_sentence, partnerbus
 
+pytestmark = pytest.mark.slow
+
 PARTNER, CUSTOMER = "999988887777", "111122223333"
 
 
@@ -74,7 +76,6 @@ async def test_on_a_running_server_an_account_works_at_once(data, tmp_path):
         assert [each["id"] for each in await accounts(data)] == [CUSTOMER]
 
 
-@pytest.mark.slow
 async def test_a_rotated_key_works_beside_the_old_one_until_that_is_deleted(data, tmp_path):
     async with ServerProcess(tmp_path / "data") as server:
         old = await create(data, CUSTOMER)
@@ -155,7 +156,6 @@ REFUSED = [
 ]
 
 
-@pytest.mark.slow
 async def test_what_cannot_be_created_is_refused_in_a_sentence(data):
     await create(data, PARTNER, "--access-key-id", "taken", "--secret-access-key", "x")
     for arguments, sentence in REFUSED:

@@ -10,6 +10,8 @@ import pytest
 from partnerbus.api.admin.patterns import LARGEST_BODY, LONGEST_PATTERN
 from tests.cli.commands import is_one_sentence, partnerbus
 
+pytestmark = pytest.mark.slow
+
 PATTERN = '{"source":["shop"],"detail":{"state":["closed"]}}'
 CLOSED = '{"source":"shop","detail":{"state":"closed"}}'
 OPEN = '{"source":"shop","detail":{"state":"open"}}'

@@ -9,6 +9,8 @@ import pytest
 from partnerbus.testing.receiver import Received, Respond
 from tests.main_job.story import ACME, CUSTOMER, REGION, Story, run
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "aws.partner/acme.com/orders"
 PATTERN = {"source": [SOURCE]}
 DEEPEST = 1_000

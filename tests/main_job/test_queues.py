@@ -17,6 +17,8 @@ from types_boto3_sqs import SQSClient
 from partnerbus.testing.receiver import Respond
 from tests.main_job.story import ACME, CUSTOMER, REGION, Story, begin, run
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "aws.partner/acme.com/orders"
 NO_CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "",

@@ -18,6 +18,8 @@ from tests.cli.commands import is_one_sentence, partnerbus
 from tests.node.deliver import CUSTOMER, OPEN, deliver_to
 from tests.node.slow_target import SlowTarget
 
+pytestmark = pytest.mark.slow
+
 
 async def test_the_ready_line_says_where_and_how(tmp_path):
     process = await asyncio.create_subprocess_exec(
@@ -60,7 +62,6 @@ async def test_sigterm_lets_an_attempt_under_way_end(tmp_path):
         assert target.requests == 1
 
 
-@pytest.mark.slow
 async def test_an_attempt_that_does_not_end_is_handed_to_the_next_server(tmp_path):
     async with Receiver() as receiver:
         receiver.script("/hook", Hang())
@@ -102,7 +103,6 @@ async def test_a_host_that_is_not_ours_is_a_sentence(tmp_path):
     assert is_one_sentence(done.err)
 
 
-@pytest.mark.slow
 async def test_one_folder_has_one_server(tmp_path):
     async with ServerProcess(tmp_path / "data") as server:
         done = await partnerbus("serve", "--port", "0", "--data", str(tmp_path / "data"))
@@ -134,7 +134,6 @@ async def test_no_authentication_is_not_for_the_network(tmp_path):
     assert "--allow-remote-without-auth" in done.err
 
 
-@pytest.mark.slow
 async def test_a_key_file_that_others_may_read_is_refused(tmp_path):
     data = tmp_path / "data"
     assert (await partnerbus("account", "create", CUSTOMER, "--data", str(data))).status == 0

@@ -15,6 +15,8 @@ from partnerbus.patterns.explanation import (
     MAX_VALUES_SHOWN,
 )
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 200_000
 """Bytes of JSON that an explanation may take at the very most."""
 
