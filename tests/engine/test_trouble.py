@@ -11,6 +11,7 @@ from partnerbus.engine.engine import LOOK_EVERY
 from partnerbus.engine.lanes import Room
 from partnerbus.kernel.failpoints import Failpoint, FailpointError, Failpoints
 from partnerbus.model.delivery import DeliveryState
+from partnerbus.model.resources import EventBus
 from tests.engine.world import UNAVAILABLE, Parts, World, new_record, new_target, sink
 
 SECOND = timedelta(seconds=1)
@@ -45,6 +46,18 @@ async def wait_until(world: World, condition: Callable[[], object]) -> None:
     """Give the event loop and the store's threads turns until `condition` holds."""
     while not condition():
         await world.store.lanes()
+
+
+async def hanging(world: World, events: int = 1) -> tuple[EventBus, asyncio.Event]:
+    """A bus with so many attempts in flight at one target, which answers once the event is set."""
+    bus = await world.bus()
+    target = new_target()
+    answered = asyncio.Event()
+    world.targets.answers[target.arn] = [answered]
+    await world.rule(bus, target)
+    await world.put(bus, events)
+    await world.targets.wait_for(lambda: len(world.targets.received) == events)
+    return bus, answered
 
 
 @pytest.mark.parametrize("point", ROUTING)
@@ -98,13 +111,7 @@ async def test_one_failure_while_dispatching_loses_nothing(parts: Parts, point: 
 
 
 async def test_an_attempt_that_runs_long_keeps_its_lease(world: World) -> None:
-    bus = await world.bus()
-    target = new_target()
-    answered = asyncio.Event()
-    world.targets.answers[target.arn] = [answered]
-    await world.rule(bus, target)
-    await world.put(bus)
-    await world.targets.wait_for(lambda: len(world.targets.received) == 1)
+    bus, answered = await hanging(world)
 
     async def all_is_written() -> None:
         await world.store.extend([], LEASE)  # behind what the engine asked the writer for
@@ -118,15 +125,9 @@ async def test_an_attempt_that_runs_long_keeps_its_lease(world: World) -> None:
 
 
 async def test_a_lease_that_was_lost_is_a_line_in_the_log(world: World) -> None:
-    bus = await world.bus()
-    target = new_target()
-    answered = asyncio.Event()
-    world.targets.answers[target.arn] = [answered]
-    await world.rule(bus, target)
-    await world.put(bus)
-    await world.targets.wait_for(lambda: len(world.targets.received) == 1)
+    bus, answered = await hanging(world)
     world.clock._now += 2 * LEASE  # this node stood still, and another took over
-    (claim,) = (await world.store.claim(target.arn, 1, LEASE)).claims
+    (claim,) = (await world.store.claim(world.targets.received[0].target.arn, 1, LEASE)).claims
     answered.set()
     await world.engine.idle()
     assert [line["lease_lost"] for line in world.lines("attempt")] == [True]
@@ -135,13 +136,7 @@ async def test_a_lease_that_was_lost_is_a_line_in_the_log(world: World) -> None:
 
 
 async def test_a_lease_that_this_node_lost_to_itself_gives_every_slot_back(world: World) -> None:
-    bus = await world.bus()
-    target = new_target()
-    answered = asyncio.Event()
-    world.targets.answers[target.arn] = [answered]
-    await world.rule(bus, target)
-    await world.put(bus, 2)
-    await world.targets.wait_for(lambda: len(world.targets.received) == 2)
+    bus, answered = await hanging(world, 2)
     world.clock._now += 2 * LEASE  # the clock jumped, and nobody extended the leases
     await world.engine.look()
     await world.targets.wait_for(lambda: len(world.targets.received) == 4)
@@ -208,13 +203,7 @@ async def test_reopened_in_the_middle_nothing_is_lost(parts: Parts) -> None:
 
 
 async def test_drain_lets_attempts_end_within_the_grace(world: World) -> None:
-    bus = await world.bus()
-    target = new_target()
-    answered = asyncio.Event()
-    world.targets.answers[target.arn] = [answered]
-    await world.rule(bus, target)
-    await world.put(bus)
-    await world.targets.wait_for(lambda: len(world.targets.received) == 1)
+    bus, answered = await hanging(world)
     drained = asyncio.create_task(world.engine.drain(10 * SECOND))
     await world.clock.advance(9 * SECOND)
     assert not drained.done()
