@@ -9,7 +9,6 @@ from partnerbus.api.errors import ApiError, already_exists, invalid, limit_excee
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.connections import AUTHORIZED, no_such_connection
 from partnerbus.api.v1.paging import ListInput, page
-from partnerbus.api.v1.shapes import Shape
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import ApiDestination, api_destination_key
@@ -47,25 +46,12 @@ class ChangeOutput(Output, frozen=True, kw_only=True):
     last_modified_time: float
 
 
-class DescribeOutput(Output, frozen=True, kw_only=True):
-    api_destination_arn: str
-    name: str
-    api_destination_state: str
-    connection_arn: str
-    invocation_endpoint: str
-    http_method: str
-    invocation_rate_limit_per_second: int
-    creation_time: float
-    last_modified_time: float
-    description: str | None = None
-
-
 class ListDestinationsInput(ListInput, frozen=True, kw_only=True):
     name_prefix: str | None = None
     connection_arn: str | None = None
 
 
-class DestinationItem(Shape, frozen=True, kw_only=True):
+class DestinationItem(Output, frozen=True, kw_only=True):
     api_destination_arn: str
     name: str
     api_destination_state: str
@@ -75,6 +61,10 @@ class DestinationItem(Shape, frozen=True, kw_only=True):
     invocation_rate_limit_per_second: int
     creation_time: float
     last_modified_time: float
+
+
+class DescribeOutput(DestinationItem, frozen=True, kw_only=True):
+    description: str | None = None
 
 
 class ListDestinationsOutput(Output, frozen=True, kw_only=True):
@@ -112,18 +102,8 @@ async def create_api_destination(services: Services, call: Call, given: CreateIn
 
 async def describe_api_destination(services: Services, call: Call, given: NameInput) -> Output:
     found = _existing(services, call, given.name)
-    return DescribeOutput(
-        api_destination_arn=found.arn,
-        name=found.name,
-        api_destination_state=_state(services, found),
-        connection_arn=found.connection_arn,
-        invocation_endpoint=found.url,
-        http_method=found.method,
-        invocation_rate_limit_per_second=found.rate_per_second,
-        creation_time=epoch_seconds(found.created_at),
-        last_modified_time=epoch_seconds(found.modified_at),
-        description=found.description,
-    )
+    shown = msgspec.structs.asdict(_item(services, found))
+    return DescribeOutput(**shown, description=found.description)
 
 
 async def update_api_destination(services: Services, call: Call, given: UpdateInput) -> Output:
