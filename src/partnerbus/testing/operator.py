@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 import aiohttp
 import msgspec
 
+from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, DeliveryView
 from partnerbus.api.admin.logs import LedgerList
 from partnerbus.model import arns
 from partnerbus.node.folder import DataFolder
@@ -33,6 +34,14 @@ class Operator:
         arn = arns.bus_arn(region, account, bus)
         found = await self._ask("GET", "/ledgers", LedgerList, {"bus": arn})
         return found.ledgers[0].ledger if found.ledgers else Ledger(log="")
+
+    async def deliveries(self) -> list[DeliveryView]:
+        """The latest hundred deliveries in every state, the newest event first."""
+        return (await self._ask("GET", "/deliveries", DeliveryList, {})).deliveries
+
+    async def delivery(self, delivery_id: str) -> DeliveryDetails:
+        """One delivery with its attempts and its event."""
+        return await self._ask("GET", f"/deliveries/{delivery_id}", DeliveryDetails, {})
 
     async def shift_clock(self, duration: timedelta) -> None:
         """Move the time of a server with a test clock forwards."""
