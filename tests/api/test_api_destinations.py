@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.test_connections import UUID, create
+from tests.api.test_connections import OAUTH, UUID, create
 from tests.api.world import CUSTOMER, REGION, Caller, World, refusal
 
 URL = "https://hooks.example.com/orders/*"
@@ -80,6 +80,17 @@ async def test_it_is_inactive_without_its_connection(customer: Caller, connectio
     assert (await customer("DescribeApiDestination", Name="d"))["ApiDestinationState"] == "INACTIVE"
     await create(customer)
     assert (await customer("DescribeApiDestination", Name="d"))["ApiDestinationState"] == "INACTIVE"
+
+
+async def test_it_is_inactive_until_its_connection_is_authorized(world: World, customer: Caller) -> None:
+    made = await create(customer, "o", "OAUTH_CLIENT_CREDENTIALS", **OAUTH)
+    answer = await customer("CreateApiDestination", **members(made["ConnectionArn"]))
+    assert answer["ApiDestinationState"] == "INACTIVE"
+    await world.settle_connection("o")
+    assert (await customer("DescribeApiDestination", Name="d"))["ApiDestinationState"] == "ACTIVE"
+    await customer("DeauthorizeConnection", Name="o")
+    (listed,) = (await customer("ListApiDestinations"))["ApiDestinations"]
+    assert listed["ApiDestinationState"] == "INACTIVE"
 
 
 async def test_sentences(customer: Caller, connection: str) -> None:

@@ -2,15 +2,27 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
-from partnerbus.model.resources import Connection
+from partnerbus.model.resources import Connection, ConnectionState
 from tests.api.world import CUSTOMER, REGION, Caller, World, refusal
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
 BASIC = {"BasicAuthParameters": {"Username": "shop", "Password": "sesame-1"}}
 API_KEY = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "sesame-2"}}
+OAUTH = {
+    "OAuthParameters": {
+        "ClientParameters": {"ClientID": "client-1", "ClientSecret": "sesame-6"},
+        "AuthorizationEndpoint": "https://login.example.com/token",
+        "HttpMethod": "POST",
+        "OAuthHttpParameters": {
+            "HeaderParameters": [{"Key": "X-Tenant", "Value": "t"}],
+            "BodyParameters": [{"Key": "scope", "Value": "sesame-7", "IsValueSecret": True}],
+        },
+    }
+}
 EXTRA = {
     "InvocationHttpParameters": {
         "HeaderParameters": [
@@ -142,7 +154,15 @@ async def test_changing_the_type_takes_a_whole_set(world: World, customer: Calle
 
 @pytest.mark.parametrize(
     ("kind", "auth"),
-    [("BASIC", API_KEY), ("API_KEY", BASIC), ("BASIC", {**BASIC, **API_KEY}), ("BASIC", EXTRA)],
+    [
+        ("BASIC", API_KEY),
+        ("API_KEY", BASIC),
+        ("BASIC", {**BASIC, **API_KEY}),
+        ("BASIC", EXTRA),
+        ("BASIC", {**BASIC, **OAUTH}),
+        ("OAUTH_CLIENT_CREDENTIALS", BASIC),
+        ("OAUTH_CLIENT_CREDENTIALS", {**OAUTH, **BASIC}),
+    ],
 )
 async def test_parameters_are_of_the_declared_type(customer: Caller, kind: str, auth: dict) -> None:
     code, message = await refusal(
@@ -152,27 +172,118 @@ async def test_parameters_are_of_the_declared_type(customer: Caller, kind: str, 
     assert kind in message
 
 
-async def test_what_this_node_does_not_do(world: World, customer: Caller) -> None:
-    oauth = {
+async def test_create_and_describe_oauth(world: World, customer: Caller) -> None:
+    made = await create(customer, "c", "OAUTH_CLIENT_CREDENTIALS", **OAUTH)
+    assert made["ConnectionState"] == "AUTHORIZING"
+    found = await customer("DescribeConnection", Name="c")
+    assert (found["ConnectionState"], "LastAuthorizedTime" in found) == ("AUTHORIZING", False)
+    assert found["AuthParameters"] == {
         "OAuthParameters": {
-            "ClientParameters": {"ClientID": "i", "ClientSecret": "s"},
-            "AuthorizationEndpoint": "https://login.example.com/",
+            "ClientParameters": {"ClientID": "client-1"},
+            "AuthorizationEndpoint": "https://login.example.com/token",
             "HttpMethod": "POST",
+            "OAuthHttpParameters": {
+                "HeaderParameters": [{"Key": "X-Tenant", "Value": "t", "IsValueSecret": False}],
+                "BodyParameters": [{"Key": "scope", "IsValueSecret": True}],
+            },
         }
     }
+    assert all(b"sesame" not in entry.value for entry in await world.services.store.list(""))
+
+
+async def test_update_of_oauth_changes_what_is_given(world: World, customer: Caller) -> None:
+    await create(customer, "c", "OAUTH_CLIENT_CREDENTIALS", **OAUTH)
+    before = stored(world)
+    await world.settle_connection("c")
+    changes = {"HttpMethod": "PUT", "OAuthHttpParameters": {"HeaderParameters": []}}
+    answer = await customer("UpdateConnection", Name="c", AuthParameters={"OAuthParameters": changes})
+    assert answer["ConnectionState"] == "AUTHORIZING"
+    after = stored(world)
+    assert (after.user, after.sealed_secret) == (before.user, before.sealed_secret)
+    assert before.oauth is not None
+    assert after.oauth is not None
+    assert (after.oauth.url, after.oauth.method) == (before.oauth.url, "PUT")
+    assert [one.name for one in after.oauth.parameters] == ["scope"]
+
+
+async def test_update_of_a_description_asks_for_no_token(world: World, customer: Caller) -> None:
+    await create(customer, "c", "OAUTH_CLIENT_CREDENTIALS", **OAUTH)
+    await world.settle_connection("c")
+    answer = await customer("UpdateConnection", Name="c", Description="newer")
+    assert answer["ConnectionState"] == "AUTHORIZED"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://login.example.com/",
+        "https://169.254.169.254/token",
+        "https://user:password@login.example.com/",
+        "https://0x7f.1/token",
+    ],
+)
+async def test_authorization_endpoints_that_are_refused(tmp_path: Path, url: str) -> None:
+    world = await World.open(tmp_path, allow_private=False)
+    oauth = {"OAuthParameters": OAUTH["OAuthParameters"] | {"AuthorizationEndpoint": url}}
+    try:
+        await create(world.customer)
+        for operation in ("CreateConnection", "UpdateConnection"):
+            code, message = await refusal(
+                world.customer,
+                operation,
+                Name="c",
+                AuthorizationType="OAUTH_CLIENT_CREDENTIALS",
+                AuthParameters=oauth,
+            )
+            assert code == "ValidationException"
+            if "@" not in url:  # the model's own pattern
+                assert message.startswith("Parameter AuthorizationEndpoint is not valid. Reason: ")
+        assert stored(world).authorization == "BASIC"
+    finally:
+        await world.close()
+
+
+async def test_private_connectivity_is_not_there(world: World, customer: Caller) -> None:
     private = {"ResourceParameters": {"ResourceConfigurationArn": ""}}
-    for members in (
-        {"AuthorizationType": "OAUTH_CLIENT_CREDENTIALS", "AuthParameters": oauth},
-        {
-            "AuthorizationType": "BASIC",
-            "AuthParameters": BASIC,
-            "InvocationConnectivityParameters": private,
-        },
-    ):
-        code, message = await refusal(customer, "CreateConnection", Name="c", **members)
-        assert code == "ValidationException"
-        assert "not supported by this node yet" in message
+    code, message = await refusal(
+        customer,
+        "CreateConnection",
+        Name="c",
+        AuthorizationType="BASIC",
+        AuthParameters=BASIC,
+        InvocationConnectivityParameters=private,
+    )
+    assert code == "ValidationException"
+    assert "not supported by this node yet" in message
     assert list(world.services.catalog.list(Connection, "connection:")) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "auth"), [("BASIC", BASIC), ("API_KEY", API_KEY), ("OAUTH_CLIENT_CREDENTIALS", OAUTH)]
+)
+async def test_deauthorize(world: World, customer: Caller, kind: str, auth: dict) -> None:
+    made = await create(customer, "c", kind, **auth, **EXTRA)
+    await world.settle_connection("c")
+    await world.advance(seconds=5)
+    answer = await customer("DeauthorizeConnection", Name="c")
+    assert (answer["ConnectionArn"], answer["ConnectionState"]) == (made["ConnectionArn"], "DEAUTHORIZING")
+    assert answer["LastModifiedTime"] == answer["LastAuthorizedTime"] + 5
+    found = await customer("DescribeConnection", Name="c")
+    assert (found["ConnectionState"], found["AuthParameters"]) == ("DEAUTHORIZED", {})
+    assert found["StateReason"] == "The connection was deauthorized."
+    (listed,) = (await customer("ListConnections", ConnectionState="DEAUTHORIZED"))["Connections"]
+    assert listed["StateReason"] == found["StateReason"]
+    assert all(b"gAAAA" not in entry.value for entry in await world.services.store.list("connection:"))
+
+    await customer("UpdateConnection", Name="c", Description="still not")
+    assert stored(world).state is ConnectionState.DEAUTHORIZED
+    code, _ = await refusal(customer, "UpdateConnection", Name="c", AuthParameters=EXTRA)
+    assert code == "ValidationException"
+    answer = await customer("UpdateConnection", Name="c", AuthParameters=auth)
+    assert answer["ConnectionState"] in ("AUTHORIZED", "AUTHORIZING")
+    found = await customer("DescribeConnection", Name="c")
+    assert "StateReason" not in found
+    assert stored(world).has_credentials
 
 
 async def test_delete(world: World, customer: Caller) -> None:
@@ -184,7 +295,12 @@ async def test_delete(world: World, customer: Caller) -> None:
 
 
 async def test_sentences(customer: Caller) -> None:
-    for operation in ("DescribeConnection", "UpdateConnection", "DeleteConnection"):
+    for operation in (
+        "DescribeConnection",
+        "UpdateConnection",
+        "DeleteConnection",
+        "DeauthorizeConnection",
+    ):
         assert await refusal(customer, operation, Name="none") == NOT_THERE
     await create(customer)
     code, message = await refusal(

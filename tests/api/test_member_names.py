@@ -41,6 +41,7 @@ ANSWERS: dict[str, type[Output] | None] = {
     "CreateEventBus": event_buses.CreateOutput,
     "CreatePartnerEventSource": partner_sources.CreateOutput,
     "DeactivateEventSource": None,
+    "DeauthorizeConnection": connections.ChangeOutput,
     "DeleteApiDestination": None,
     "DeleteConnection": connections.ChangeOutput,
     "DeleteEventBus": None,
@@ -120,6 +121,7 @@ def test_answers(operation: str) -> None:
 CREDENTIALS_ARE_INPUT_ONLY = {
     "DescribeConnection.AuthParameters.BasicAuthParameters.Password",
     "DescribeConnection.AuthParameters.ApiKeyAuthParameters.ApiKeyValue",
+    "DescribeConnection.AuthParameters.OAuthParameters.ClientParameters.ClientSecret",
 }
 """One shape serves what is given and what is given back; that these stay empty is tested elsewhere."""
 

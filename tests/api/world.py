@@ -20,7 +20,7 @@ from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics
 from partnerbus.model.delivery import Record
-from partnerbus.model.resources import EventBus
+from partnerbus.model.resources import Connection, ConnectionState, EventBus, connection_key
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START
 from partnerbus.targets.invoker import Invocation
@@ -155,6 +155,15 @@ class World:
 
     async def advance(self, **duration: float) -> None:
         await self.clock.advance(timedelta(**duration))
+
+    async def settle_connection(self, name: str) -> None:
+        """Let a connection of the customer be authorized, as the engine does after the first exchange."""
+        found = self.services.catalog.get(Connection, connection_key(CUSTOMER, REGION, name))
+        assert found is not None
+        authorized = msgspec.structs.replace(
+            found, state=ConnectionState.AUTHORIZED, authorized_at=self.clock.now()
+        )
+        await self.services.catalog.replace(found, authorized)
 
     async def stored(self, bus: EventBus | None) -> list[Record]:
         """What the log of a bus holds."""

@@ -20,6 +20,7 @@ from partnerbus.model.resources import (
     ApiDestination,
     AuthorizationType,
     Connection,
+    ConnectionState,
     EventBus,
     account_key,
     bus_key,
@@ -347,7 +348,7 @@ def connection(uuid: str) -> Connection:
         authorization=AuthorizationType.API_KEY,
         user="X-Key",
         sealed_secret="sealed",
-        state="AUTHORIZED",
+        state=ConnectionState.AUTHORIZED,
         created_at=now,
         modified_at=now,
     )

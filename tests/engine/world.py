@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+from cryptography.fernet import Fernet
 
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.engine import Engine
@@ -20,6 +21,7 @@ from partnerbus.engine.lanes import Room
 from partnerbus.engine.supervisor import Sweep
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
+from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics, make_log
 from partnerbus.model.delivery import Delivery, DeliveryState, NewRecord, Record
 from partnerbus.model.event import Event
@@ -31,7 +33,9 @@ from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.invoker import Invocation, Invoker
+from partnerbus.targets.outbound import AiohttpOutbound
 from partnerbus.targets.registry import Targets
+from partnerbus.targets.tokens import Tokens
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
@@ -222,6 +226,7 @@ class Parts:
             engine, targets = self._engine(store, catalog)
             async with engine:
                 yield World(store, catalog, engine, targets, self)
+            await targets.close()
             for info in await store.logs():
                 ledger = await store.ledger(info.log)
                 assert ledger.accepted == ledger.unmatched + ledger.matched + ledger.unrouted
@@ -235,7 +240,10 @@ class Parts:
             await engine.publisher.forward(invocation, bus)
 
         invokers: dict[str, Invoker] = {"sqs": self.targets, "events:event-bus": BusInvoker(catalog, forward)}
-        targets = Targets(invokers, DeadLetterQueue(self.queues), AddressGuard(allow_private=True))
+        guard = AddressGuard(allow_private=True)
+        outbound = AiohttpOutbound(self.clock, guard)
+        tokens = Tokens(SecretBox(Fernet.generate_key()), outbound, self.clock)
+        targets = Targets(invokers, DeadLetterQueue(self.queues), guard, tokens, [outbound.close])
         engine = Engine(
             store=store,
             catalog=catalog,

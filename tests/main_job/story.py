@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -44,12 +45,16 @@ async def create_accounts(data: Path, partners: Mapping[str, str]) -> None:
 
 @asynccontextmanager
 async def begin(
-    data: Path, *arguments: str, environment: Mapping[str, str] | None = None
+    data: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> "AsyncIterator[Story]":
     """A server with its accounts, and a receiver that it may reach."""
     await create_accounts(data, {ACME: "acme.com", OTHER: "other.example"})
-    server = ServerProcess(data, "--allow-private-targets", *arguments, environment=environment)
-    async with Receiver() as receiver, server:
+    server = ServerProcess(data, "--allow-private-targets", *arguments, environment=environment, log=log)
+    async with Receiver(tls) as receiver, server:
         story = Story(server, receiver)
         try:
             yield story

@@ -38,6 +38,7 @@ class Desk:
                 catalog=found.catalog,
                 store=found.store,
                 clock=clock,
+                secrets=found.secrets,
                 redrive=found.store.redrive,
             )
         )

@@ -27,6 +27,7 @@ async def face(tmp_path):
                 catalog=found.catalog,
                 store=found.store,
                 clock=clock,
+                secrets=found.secrets,
                 redrive=found.store.redrive,
             )
         )

@@ -9,8 +9,11 @@ from partnerbus.model.resources import (
     ParameterPlace,
 )
 from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.authorization import Opener
+from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.tokens import Tokens
 from partnerbus.testing.receiver import Received, Receiver, Script
 from tests.targets.things import (
     SECRETS,
@@ -29,11 +32,20 @@ class Sending:
         self.receiver = receiver
         self.clock = ManualClock()
         self.outbound = AiohttpOutbound(self.clock, AddressGuard(allow_private=True))
+        self.tokens = Tokens(SECRETS, self.outbound, self.clock)
+        self.opener = Opener(SECRETS, self.tokens, ClientContexts(SECRETS))
 
     def invoker(self, path: str, method: str, connection: Connection) -> tuple[HttpInvoker, str]:
         destination = a_destination(self.receiver.url + path, method, connection)
         lookup = Resources(destination, connection)
-        return HttpInvoker(lookup, SECRETS, self.outbound, self.clock), destination.arn
+        return self.invoker_of(lookup), destination.arn
+
+    def invoker_of(self, lookup: Resources, outbound: AiohttpOutbound | None = None) -> HttpInvoker:
+        return HttpInvoker(lookup, self.opener, outbound or self.outbound, self.clock)
+
+    async def close(self) -> None:
+        await self.tokens.close()
+        await self.outbound.close()
 
     async def send(
         self,

@@ -14,17 +14,14 @@ from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode
 from partnerbus.model.resources import (
     AuthorizationType,
-    Connection,
     ParameterPlace,
 )
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.outbound import CALL_TIMEOUT, AiohttpOutbound
 from partnerbus.testing.receiver import Hang, Huge, Received, Reset, Respond
 from tests.targets.sending import Sending, parameter
 from tests.targets.things import (
     SECRET,
-    SECRETS,
     Resources,
     a_connection,
     a_destination,
@@ -169,20 +166,17 @@ async def test_a_secret_that_does_not_open_waits_for_the_operator(sending: Sendi
 # -- resources ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "connection",
-    [a_connection(state="DEAUTHORIZED"), a_connection(AuthorizationType.OAUTH_CLIENT_CREDENTIALS)],
-)
-async def test_an_inactive_destination(sending: Sending, connection: Connection):
-    reply = await sending.send(connection=connection)
+async def test_an_inactive_destination(sending: Sending):
+    deauthorized = msgspec.structs.replace(a_connection(), sealed_secret="")
+    reply = await sending.send(connection=deauthorized)
     assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
     assert sending.receiver.requests == []
 
 
 async def test_resources_that_do_not_exist(sending: Sending):
     destination = a_destination(sending.receiver.url)
-    without_connection = HttpInvoker(Resources(destination), SECRETS, sending.outbound, sending.clock)
-    without_anything = HttpInvoker(Resources(), SECRETS, sending.outbound, sending.clock)
+    without_connection = sending.invoker_of(Resources(destination))
+    without_anything = sending.invoker_of(Resources())
     for invoker in (without_connection, without_anything):
         reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
         assert (reply.error, reply.retryable) == (ErrorCode.NO_RESOURCE, False)
@@ -202,7 +196,7 @@ async def test_another_account_s_destination_or_connection_is_not_used(sending: 
     mixed = a_destination(sending.receiver.url, connection=theirs)
     for destination, error in ((their_destination, ErrorCode.NO_PERMISSIONS), (mixed, ErrorCode.NO_RESOURCE)):
         lookup = Resources(destination, own, theirs)
-        invoker = HttpInvoker(lookup, SECRETS, sending.outbound, sending.clock)
+        invoker = sending.invoker_of(lookup)
         reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
         assert (reply.error, reply.retryable) == (error, False)
     assert sending.receiver.requests == []
@@ -212,7 +206,7 @@ async def test_a_refused_address_is_final(sending: Sending):
     connection = a_connection()
     destination = a_destination(sending.receiver.url, connection=connection)
     outbound = AiohttpOutbound(sending.clock, AddressGuard())
-    invoker = HttpInvoker(Resources(destination, connection), SECRETS, outbound, sending.clock)
+    invoker = sending.invoker_of(Resources(destination, connection), outbound)
     reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
     await outbound.close()
     assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)

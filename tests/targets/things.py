@@ -10,10 +10,13 @@ from partnerbus.model.event import Event
 from partnerbus.model.resources import (
     ApiDestination,
     AuthorizationType,
+    ClientCertificate,
     Connection,
     ConnectionParameter,
+    ConnectionState,
     EventBus,
     HttpParameters,
+    OAuthExchange,
     Rule,
     RuleState,
     Target,
@@ -50,8 +53,9 @@ def a_connection(
     authorization: AuthorizationType = AuthorizationType.API_KEY,
     user: str = "X-Api-Key",
     secret: str = SECRET,
-    state: str = "AUTHORIZED",
+    state: ConnectionState = ConnectionState.AUTHORIZED,
     parameters: tuple[ConnectionParameter, ...] = (),
+    certificate: ClientCertificate | None = None,
 ) -> Connection:
     return Connection(
         account=ACCOUNT,
@@ -66,6 +70,16 @@ def a_connection(
         created_at=NOW,
         modified_at=NOW,
         parameters=parameters,
+        certificate=certificate,
+    )
+
+
+def an_oauth_connection(
+    url: str, method: str = "POST", parameters: tuple[ConnectionParameter, ...] = (), secret: str = SECRET
+) -> Connection:
+    return msgspec.structs.replace(
+        a_connection(AuthorizationType.OAUTH_CLIENT_CREDENTIALS, "client-1", secret),
+        oauth=OAuthExchange(url=url, method=method, parameters=parameters),
     )
 
 

@@ -10,6 +10,7 @@ import click
 
 from partnerbus import __version__
 from partnerbus.cli.accounts import account
+from partnerbus.cli.connections import connection
 from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.node import clock, ledger, status
 from partnerbus.cli.pattern import pattern
@@ -23,7 +24,7 @@ def partnerbus() -> None:
     """A partner event bus that speaks the EventBridge API."""
 
 
-for command in (serve, account, dead_letters, deliveries, ledger, status, clock, pattern):
+for command in (serve, account, connection, dead_letters, deliveries, ledger, status, clock, pattern):
     partnerbus.add_command(command)
 
 

@@ -57,6 +57,7 @@ async def _own(folder: DataFolder, clock: SystemClock, stack: AsyncExitStack) ->
             catalog=found.catalog,
             store=found.store,
             clock=clock,
+            secrets=found.secrets,
             redrive=found.store.redrive,
         )
     )

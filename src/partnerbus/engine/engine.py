@@ -1,7 +1,7 @@
 """The engine: publisher, routers, dispatcher and sweeps, put together."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from random import random
 from types import TracebackType
@@ -30,7 +30,8 @@ class Engine:
     """Everything between a stored event and a settled delivery. Use it as an async context manager.
 
     `catalog` is loaded, and followed from here on; nobody else may follow it. Records are kept for `keep`.
-    `sweeps` are run besides the engine's own. Leaving the context is `drain` without any grace.
+    `sweeps`, and `parts` by name, are run besides the engine's own. Leaving the context is `drain` without
+    any grace.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class Engine:
         metrics: Metrics,
         log: Log,
         sweeps: Sequence[Sweep] = (),
+        parts: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
         keep: timedelta = KEEP_RECORDS,
         room: Room | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
         self._store = store
-        self._catalog = catalog
         self._clock = clock
         self._changed = asyncio.Event()
         self._supervisor = Supervisor(clock, log)
@@ -81,6 +82,13 @@ class Engine:
         )
         self._routers = Routers(routing, self._changed.set)
         self.publisher = Publisher(store, self._routers.news)
+        self._parts = {
+            "catalog": catalog.follow,
+            "routers": self._routers.run,
+            "dispatcher": self._dispatcher.run,
+            "leases": self._dispatcher.extend_leases,
+            **(parts or {}),
+        }
         self._sweeps = (
             Sweep("retention", SWEEP_EVERY, Retention(store, clock, log, keep).sweep),
             Sweep("look", LOOK_EVERY, self.look),
@@ -89,10 +97,8 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         await self.look()
-        self._supervisor.start("catalog", self._catalog.follow)
-        self._supervisor.start("routers", self._routers.run)
-        self._supervisor.start("dispatcher", self._dispatcher.run)
-        self._supervisor.start("leases", self._dispatcher.extend_leases)
+        for name, run in self._parts.items():
+            self._supervisor.start(name, run)
         for sweep in self._sweeps:
             self._supervisor.sweep(sweep)
         return self

@@ -201,6 +201,20 @@ class AuthorizationType(StrEnum):
     OAUTH_CLIENT_CREDENTIALS = "OAUTH_CLIENT_CREDENTIALS"
 
 
+class ConnectionState(StrEnum):
+    """A connection as its owner sees it (the service has more, for private connectivity).
+
+    AUTHORIZING is an OAuth connection whose first token is being asked for. DEAUTHORIZED is one whose
+    credentials were taken away, or were refused by the authorization endpoint.
+    """
+
+    AUTHORIZING = "AUTHORIZING"
+    AUTHORIZED = "AUTHORIZED"
+    DEAUTHORIZING = "DEAUTHORIZING"
+    DEAUTHORIZED = "DEAUTHORIZED"
+    DELETING = "DELETING"
+
+
 class ParameterPlace(StrEnum):
     HEADER = "header"
     QUERY = "query"
@@ -216,8 +230,27 @@ class ConnectionParameter(msgspec.Struct, frozen=True, kw_only=True, omit_defaul
     is_secret: bool = False
 
 
+class OAuthExchange(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a client's id and secret are exchanged for a token, and what else goes with the request."""
+
+    url: str
+    method: str
+    parameters: tuple[ConnectionParameter, ...] = ()
+
+
+class ClientCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """What this node shows of itself in TLS: certificates in PEM, the leaf first, and the sealed key."""
+
+    chain: str
+    sealed_key: str
+
+
 class Connection(Resource, frozen=True, kw_only=True, tag="connection"):
-    """How to authorize at an endpoint. `user` is the user name or the API key's header name."""
+    """How to authorize at an endpoint.
+
+    `user` is the user name, the name of the API key's header, or the id of the OAuth client; `sealed_secret`
+    is what goes with it, empty once the connection was deauthorized.
+    """
 
     account: str
     region: str
@@ -227,13 +260,16 @@ class Connection(Resource, frozen=True, kw_only=True, tag="connection"):
     authorization: AuthorizationType
     user: str
     sealed_secret: str
-    state: str
+    state: ConnectionState
     created_at: datetime
     modified_at: datetime
+    state_reason: str | None = None
     authorized_at: datetime | None = None
     description: str | None = None
     kms_key: str | None = None
     parameters: tuple[ConnectionParameter, ...] = ()
+    oauth: OAuthExchange | None = None
+    certificate: ClientCertificate | None = None
 
     @property
     def key(self) -> str:
@@ -242,6 +278,16 @@ class Connection(Resource, frozen=True, kw_only=True, tag="connection"):
     @property
     def arn(self) -> str:
         return arns.connection_arn(self.region, self.account, self.name, self.uuid)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether it was not deauthorized by its owner."""
+        return self.sealed_secret != ""
+
+    @property
+    def credentials(self) -> tuple[str, str, OAuthExchange | None]:
+        """What a token is given for; other ones make every token worthless."""
+        return self.user, self.sealed_secret, self.oauth
 
     @property
     def secret_arn(self) -> str:

@@ -21,6 +21,7 @@ from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
 from partnerbus.edge.server import Server
 from partnerbus.edge.sigv4 import Verifier
 from partnerbus.engine.accounts import Accounts
+from partnerbus.engine.connections import Authorizer
 from partnerbus.engine.engine import Engine
 from partnerbus.engine.sources import PartnerSources, expiry_sweep
 from partnerbus.kernel.clock import Clock, SystemClock
@@ -142,6 +143,7 @@ class Node:
             metrics=self.metrics,
             log=self._log,
             sweeps=[expiry_sweep(sources)],
+            parts={"connections": Authorizer(found.catalog, targets.tokens, self.clock, self._log).run},
             keep=timedelta(seconds=self.settings.keep_events_seconds),
         )
 
@@ -188,6 +190,7 @@ class Node:
                 catalog=found.catalog,
                 store=found.store,
                 clock=self.clock,
+                secrets=found.secrets,
                 redrive=engine.redrive,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,

@@ -9,33 +9,26 @@ from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import quote, quote_plus
 
-import msgspec
-
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import ConfigurationError
-from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.paths import EventDocument
 from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
 from partnerbus.model.resources import (
     ApiDestination,
-    AuthorizationType,
-    Connection,
-    ConnectionParameter,
     HttpParameters,
     Rule,
     Target,
 )
+from partnerbus.targets.authorization import HIDDEN, OpenConnection, Opener
 from partnerbus.targets.http_request import BadRequest, RequestParts, build_request
 from partnerbus.targets.invoker import Invocation, Lookup
 from partnerbus.targets.outbound import Outbound, OutboundFailure, OutboundResponse, failure_reply
+from partnerbus.targets.tokens import TokenFailure
 
 RETRIED_STATUSES = frozenset({401, 407, 409, 429})
 """Besides 5xx (documented)."""
 
-AUTHORIZED = "AUTHORIZED"
-"""The state of a connection that can be used."""
-
-HIDDEN = "***"
+INACTIVE = "The API destination is inactive: its connection is gone or was deauthorized."
 
 _SECONDS = re.compile(r"([+-]?)0*([0-9]+)", re.ASCII)
 _MOST_DIGITS = 9
@@ -47,9 +40,9 @@ class HttpInvoker:
 
     kind = "http"
 
-    def __init__(self, lookup: Lookup, secrets: SecretBox, outbound: Outbound, clock: Clock) -> None:
+    def __init__(self, lookup: Lookup, opener: Opener, outbound: Outbound, clock: Clock) -> None:
         self._lookup = lookup
-        self._secrets = secrets
+        self._opener = opener
         self._outbound = outbound
         self._clock = clock
 
@@ -72,21 +65,31 @@ class HttpInvoker:
             return Reply(
                 error=ErrorCode.NO_PERMISSIONS, message="The API destination belongs to another account."
             )
-        connection = self._lookup.connection_by_arn(destination.connection_arn)
-        if connection is None or not _is_usable(connection, destination):
-            return Reply(
-                error=ErrorCode.NO_RESOURCE,
-                message="The API destination is inactive: its connection is gone or not authorized.",
-            )
         try:
-            return await self._send(invocation, destination, self._open(connection))
+            opened = await self._open(destination)
+            if isinstance(opened, Reply):
+                return opened
+            return await self._send(invocation, destination, opened)
         except BadRequest as error:
             return Reply(error=ErrorCode.INVALID_PARAMETER, message=str(error))
         except ConfigurationError as error:
             return Reply(error=ErrorCode.INTERNAL_ERROR, message=str(error), retryable=True)
 
+    async def _open(self, destination: ApiDestination) -> OpenConnection | Reply:
+        """The destination's connection, or the end of the attempt.
+
+        An OAuth connection whose last exchange failed is tried again: it may have been mended.
+        """
+        connection = self._lookup.connection_by_arn(destination.connection_arn)
+        if connection is None or connection.account != destination.account or not connection.has_credentials:
+            return Reply(error=ErrorCode.NO_RESOURCE, message=INACTIVE)
+        opened = await self._opener.open(connection)
+        if isinstance(opened, TokenFailure):
+            return Reply(error=opened.error, message=opened.message, retryable=opened.retryable)
+        return opened
+
     async def _send(
-        self, invocation: Invocation, destination: ApiDestination, opened: "_OpenConnection"
+        self, invocation: Invocation, destination: ApiDestination, opened: OpenConnection
     ) -> Reply:
         parts = RequestParts(
             method=destination.method,
@@ -95,14 +98,16 @@ class HttpInvoker:
             target=invocation.target.http or HttpParameters(),
             parameters=opened.parameters,
             authorization=opened.authorization,
+            tls=opened.tls,
         )
         request = build_request(parts, EventDocument(invocation.record.event))
         answer = await self._outbound.send(request)
         if isinstance(answer, OutboundFailure):
             return failure_reply(answer)
+        self._opener.judge(opened, answer.status)
         return self._judge(answer, opened)
 
-    def _judge(self, answer: OutboundResponse, opened: "_OpenConnection") -> Reply:
+    def _judge(self, answer: OutboundResponse, opened: OpenConnection) -> Reply:
         head = _body_head(answer, opened.secrets)
         if 200 <= answer.status < 300:
             return Reply(status=answer.status, body_head=head)
@@ -114,43 +119,6 @@ class HttpInvoker:
             retry_after=_retry_after(answer.headers.get("retry-after"), self._clock),
             body_head=head,
         )
-
-    def _open(self, connection: Connection) -> "_OpenConnection":
-        """The connection with its secrets opened, for one request."""
-        secret = self._secrets.open(connection.sealed_secret)
-        parameters = tuple(self._open_parameter(parameter) for parameter in connection.parameters)
-        hidden = [parameter.value for parameter in parameters if parameter.is_secret]
-        if connection.authorization is AuthorizationType.BASIC:
-            token = base64.b64encode(f"{connection.user}:{secret}".encode()).decode()
-            authorization = ("Authorization", f"Basic {token}")
-            hidden.append(token)
-        else:
-            authorization = (connection.user, secret)
-        return _OpenConnection(authorization, parameters, (secret, *hidden))
-
-    def _open_parameter(self, parameter: ConnectionParameter) -> ConnectionParameter:
-        if not parameter.is_secret:
-            return parameter
-        return msgspec.structs.replace(parameter, value=self._secrets.open(parameter.value))
-
-
-class _OpenConnection(msgspec.Struct, frozen=True):
-    """Lives for one request only; `secrets` are the texts that must not be seen in a reply."""
-
-    authorization: tuple[str, str]
-    parameters: tuple[ConnectionParameter, ...]
-    secrets: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return f"_OpenConnection({HIDDEN})"
-
-
-def _is_usable(connection: Connection, destination: ApiDestination) -> bool:
-    return (
-        connection.account == destination.account
-        and connection.state == AUTHORIZED
-        and connection.authorization is not AuthorizationType.OAUTH_CLIENT_CREDENTIALS
-    )
 
 
 def _retry_after(text: str | None, clock: Clock) -> timedelta | None:

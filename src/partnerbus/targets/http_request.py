@@ -7,6 +7,7 @@ or query, and refused in a header if they would end its line.
 """
 
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote, unquote_plus, urlencode
 
@@ -50,7 +51,10 @@ class BadRequest(ValueError):
 
 
 class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is made of. `parameters` are the connection's, opened; `authorization` its header."""
+    """What a request is made of. `parameters` are the connection's, opened; `authorization` its header.
+
+    `tls` is the context that shows the connection's client certificate, if it has one.
+    """
 
     method: str
     url: str
@@ -58,6 +62,7 @@ class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
     target: HttpParameters
     parameters: tuple[ConnectionParameter, ...]
     authorization: tuple[str, str]
+    tls: ssl.SSLContext | None = None
 
 
 def build_request(parts: RequestParts, document: EventDocument) -> OutboundRequest:
@@ -66,20 +71,24 @@ def build_request(parts: RequestParts, document: EventDocument) -> OutboundReque
         method=parts.method,
         url=_url(parts, document),
         headers=_headers(parts, document),
-        body=_body(parts.payload, _of(parts, ParameterPlace.BODY)),
+        body=_body(parts.payload, placed(parts.parameters, ParameterPlace.BODY)),
+        tls=parts.tls,
     )
 
 
 def _url(parts: RequestParts, document: EventDocument) -> str:
-    base, _, own_query = parts.url.partition("?")
+    base, mark, query = parts.url.partition("?")
     added = {name: _resolved(value, name, document) for name, value in parts.target.query.items()}
-    added |= _of(parts, ParameterPlace.QUERY)
-    kept = [
-        pair for pair in own_query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in added
-    ]
+    added |= placed(parts.parameters, ParameterPlace.QUERY)
+    return with_query(_fill_path(base, parts.target.path_values, document) + mark + query, added)
+
+
+def with_query(url: str, added: Mapping[str, str]) -> str:
+    """`url` with the parameters `added`; one of its own that has the name of an added one gives way."""
+    base, _, own = url.partition("?")
+    kept = [pair for pair in own.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in added]
     query = "&".join((*kept, *([urlencode(added, quote_via=quote)] if added else ())))
-    filled = _fill_path(base, parts.target.path_values, document)
-    return f"{filled}?{query}" if query else filled
+    return f"{base}?{query}" if query else base
 
 
 def _fill_path(url: str, values: Iterable[str], document: EventDocument) -> str:
@@ -107,23 +116,28 @@ def _segment(value: str) -> str:
 
 def _headers(parts: RequestParts, document: EventDocument) -> dict[str, str]:
     target = {name: _resolved(value, name, document) for name, value in parts.target.headers.items()}
-    merged: dict[str, tuple[str, str]] = {}
-    for layer in (_DEFAULT_HEADERS, target, _of(parts, ParameterPlace.HEADER)):
-        merged |= {
-            name.lower(): (name, value)
-            for name, value in layer.items()
-            if name.lower() not in STRIPPED_HEADERS
-        }
+    merged = merge_headers(_DEFAULT_HEADERS, target, placed(parts.parameters, ParameterPlace.HEADER))
     name, value = parts.authorization
     if name.lower() in STRIPPED_HEADERS:
         raise BadRequest("The API key's header is one that cannot be set.")
     merged[name.lower()] = (name, value)
     headers = {**dict(merged.values()), **_FIXED_HEADERS}
-    _check_headers(headers)
+    check_headers(headers)
     return headers
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def merge_headers(*layers: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """(name, value) by lower-case name; a later layer wins, and what nobody may set is left out."""
+    return {
+        name.lower(): (name, value)
+        for layer in layers
+        for name, value in layer.items()
+        if name.lower() not in STRIPPED_HEADERS
+    }
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """`BadRequest` for a header that would not stay one."""
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
             raise BadRequest("A header's name is not valid.")
@@ -149,5 +163,6 @@ def _resolved(value: str, name: str, document: EventDocument) -> str:
     return found
 
 
-def _of(parts: RequestParts, place: ParameterPlace) -> dict[str, str]:
-    return {parameter.name: parameter.value for parameter in parts.parameters if parameter.place is place}
+def placed(parameters: Iterable[ConnectionParameter], place: ParameterPlace) -> dict[str, str]:
+    """The parameters of a connection that go to `place`."""
+    return {parameter.name: parameter.value for parameter in parameters if parameter.place is place}

@@ -55,7 +55,10 @@ _NO_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agen
 
 
 class OutboundRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request, its URL percent-encoded. `Host` and `Content-Length` are added."""
+    """A request, its URL percent-encoded. `Host` and `Content-Length` are added.
+
+    A `tls` context of its own shows a client certificate; such requests share no connection with others.
+    """
 
     method: str
     url: str
@@ -63,6 +66,7 @@ class OutboundRequest(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     timeout: timedelta = CALL_TIMEOUT
     body_limit: int = BODY_LIMIT_BYTES
+    tls: ssl.SSLContext | None = None
 
 
 class OutboundResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +174,7 @@ class AiohttpOutbound:
             data=request.body or None,
             headers=request.headers,
             allow_redirects=False,
+            ssl=request.tls or True,
         ) as response:
             body = await _read_at_most(response, request.body_limit)
             headers = {name.lower(): value for name, value in response.headers.items()}

@@ -9,13 +9,16 @@ from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.authorization import Opener
 from partnerbus.targets.aws import AwsCaller
 from partnerbus.targets.bus import BusInvoker
+from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
 from partnerbus.targets.outbound import AiohttpOutbound
 from partnerbus.targets.sqs import SqsInvoker, SqsQueues
+from partnerbus.targets.tokens import Tokens
 
 NO_SUCH_KIND = (
     "This node has no targets of that kind: it delivers to API destinations, SQS queues and event buses."
@@ -41,11 +44,13 @@ class Targets:
         invokers: Mapping[str, Invoker],
         dead_letter_queue: DeadLetterQueue,
         guard: AddressGuard,
+        tokens: Tokens,
         close: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._invokers = invokers
         self._guard = guard
         self._close = close
+        self.tokens = tokens
         self.dead_letter_queue = dead_letter_queue
 
     def invoker(self, arn: str) -> Invoker | None:
@@ -88,10 +93,14 @@ def make_targets(
     guard = AddressGuard(settings.allow_private)
     outbound = AiohttpOutbound(clock, guard)
     aws_outbound = AiohttpOutbound(clock, guard=None)
+    tokens = Tokens(secrets, outbound, clock)
     queues = SqsQueues(AwsCaller(aws_outbound, clock, settings.aws_endpoint_url))
     invokers: dict[str, Invoker] = {
-        "events:api-destination": HttpInvoker(lookup, secrets, outbound, clock),
+        "events:api-destination": HttpInvoker(
+            lookup, Opener(secrets, tokens, ClientContexts(secrets)), outbound, clock
+        ),
         "events:event-bus": BusInvoker(lookup, forward),
         "sqs": SqsInvoker(queues),
     }
-    return Targets(invokers, DeadLetterQueue(queues), guard, (outbound.close, aws_outbound.close))
+    close = (tokens.close, outbound.close, aws_outbound.close)
+    return Targets(invokers, DeadLetterQueue(queues), guard, tokens, close)

@@ -82,7 +82,14 @@ class Huge(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
 
 
-Script: TypeAlias = Respond | Hang | Reset | HalfClose | Drip | Huge
+class Raw(msgspec.Struct, frozen=True):
+    """Send `data` as it is, `times` over or until the caller goes away, then close: what is not HTTP."""
+
+    data: bytes
+    times: int = 1
+
+
+Script: TypeAlias = Respond | Hang | Reset | HalfClose | Drip | Huge | Raw
 Responder: TypeAlias = Callable[[Received], Script]
 
 
@@ -98,7 +105,7 @@ class Receiver:
         self.connections = 0
         """How many connections were accepted so far."""
         self.sent_bytes = 0
-        """How much of its `Huge` bodies was written to sockets."""
+        """How much of its `Huge` bodies and `Raw` answers was written to sockets."""
         self._tls = tls
         self._scripts: dict[str, deque[Script]] = {}
         self._responders: dict[str, Responder] = {}
@@ -199,6 +206,11 @@ class Receiver:
             case Huge():
                 writer.write(_head(answer.status, answer.headers, answer.size))
                 await self._pour(answer.size, writer)
+            case Raw():
+                for _ in range(answer.times):
+                    writer.write(answer.data)
+                    await writer.drain()
+                    self.sent_bytes += len(answer.data)
             case Hang():
                 await _until_closed(reader)
             case Reset():

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from partnerbus.api.admin import AdminAnswer, accounts, clock, deliveries, logs, patterns, status
+from partnerbus.api.admin import AdminAnswer, accounts, clock, connections, deliveries, logs, patterns, status
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreError
@@ -15,6 +15,7 @@ from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreErr
 ROUTES: Sequence[Route] = (
     *accounts.ROUTES,
     *clock.ROUTES,
+    *connections.ROUTES,
     *deliveries.ROUTES,
     *logs.ROUTES,
     *patterns.ROUTES,

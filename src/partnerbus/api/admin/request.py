@@ -10,6 +10,7 @@ from partnerbus.engine.accounts import Accounts
 from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import PartnerbusError
+from partnerbus.kernel.secrets import SecretBox
 from partnerbus.store.protocol import Store
 
 
@@ -42,6 +43,7 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     catalog: Catalog
     store: Store
     clock: Clock
+    secrets: SecretBox
     redrive: Callable[[Sequence[tuple[str, int]]], Awaitable[int]]
     running: Callable[[], Running | None] = lambda: None
     shift: Callable[[timedelta], None] | None = None

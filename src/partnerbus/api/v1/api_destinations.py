@@ -7,11 +7,11 @@ import msgspec
 
 from partnerbus.api.errors import ApiError, already_exists, invalid, limit_exceeded, not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
-from partnerbus.api.v1.connections import AUTHORIZED, no_such_connection
+from partnerbus.api.v1.connections import no_such_connection
 from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model.arns import Arn
-from partnerbus.model.resources import ApiDestination, api_destination_key
+from partnerbus.model.resources import ApiDestination, ConnectionState, api_destination_key
 
 DEFAULT_RATE = 300
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
@@ -173,7 +173,7 @@ def _check_connection(services: Services, call: Call, arn: str) -> None:
 
 def _state(services: Services, destination: ApiDestination) -> str:
     connection = services.catalog.connection_by_arn(destination.connection_arn)
-    return ACTIVE if connection is not None and connection.state == AUTHORIZED else INACTIVE
+    return ACTIVE if connection is not None and connection.state is ConnectionState.AUTHORIZED else INACTIVE
 
 
 def _changed(services: Services, destination: ApiDestination) -> ChangeOutput:

@@ -7,9 +7,14 @@ import msgspec
 from partnerbus.api.errors import invalid
 from partnerbus.api.v1.shapes import Shape
 from partnerbus.kernel.secrets import SecretBox
-from partnerbus.model.resources import AuthorizationType, Connection, ConnectionParameter, ParameterPlace
+from partnerbus.model.resources import (
+    AuthorizationType,
+    Connection,
+    ConnectionParameter,
+    OAuthExchange,
+    ParameterPlace,
+)
 
-NO_OAUTH = "AuthorizationType OAUTH_CLIENT_CREDENTIALS is not supported by this node yet."
 NO_PRIVATE = "Private connectivity is not supported by this node yet."
 WRONG_PARAMETERS = "AuthParameters must hold the parameters of AuthorizationType {}, and of no other."
 """Text assumed; documented is that only those of the declared type may be given."""
@@ -37,6 +42,20 @@ class HttpParametersShape(Shape, frozen=True, kw_only=True):
     body_parameters: tuple[ParameterShape, ...] | None = None
 
 
+class ClientShape(Shape, frozen=True, kw_only=True):
+    client_id: str | None = msgspec.field(default=None, name="ClientID")
+    client_secret: str | None = None
+
+
+class OAuthShape(Shape, frozen=True, kw_only=True):
+    client_parameters: ClientShape | None = None
+    authorization_endpoint: str | None = None
+    http_method: str | None = None
+    o_auth_http_parameters: HttpParametersShape | None = msgspec.field(
+        default=None, name="OAuthHttpParameters"
+    )
+
+
 Unsupported = dict[str, object]
 """A structure that is refused if it is given."""
 
@@ -44,7 +63,7 @@ Unsupported = dict[str, object]
 class AuthShape(Shape, frozen=True, kw_only=True):
     basic_auth_parameters: BasicShape | None = None
     api_key_auth_parameters: ApiKeyShape | None = None
-    o_auth_parameters: Unsupported | None = msgspec.field(default=None, name="OAuthParameters")
+    o_auth_parameters: OAuthShape | None = msgspec.field(default=None, name="OAuthParameters")
     invocation_http_parameters: HttpParametersShape | None = None
     connectivity_parameters: Unsupported | None = None
 
@@ -53,36 +72,72 @@ class AuthShape(Shape, frozen=True, kw_only=True):
 
 
 def check_supported(kind: AuthorizationType, auth: AuthShape, private: Unsupported | None) -> None:
-    if kind is AuthorizationType.OAUTH_CLIENT_CREDENTIALS:
-        raise invalid(NO_OAUTH)
+    """Only what this node does, and only the parameters of the declared type (documented)."""
     if private is not None or auth.connectivity_parameters is not None:
         raise invalid(NO_PRIVATE)
-    others = auth.api_key_auth_parameters if kind is AuthorizationType.BASIC else auth.basic_auth_parameters
-    if others is not None or auth.o_auth_parameters is not None:
+    given = {
+        AuthorizationType.BASIC: auth.basic_auth_parameters,
+        AuthorizationType.API_KEY: auth.api_key_auth_parameters,
+        AuthorizationType.OAUTH_CLIENT_CREDENTIALS: auth.o_auth_parameters,
+    }
+    if any(shape is not None for declared, shape in given.items() if declared is not kind):
         raise invalid(WRONG_PARAMETERS.format(kind))
 
 
-def credentials(kind: AuthorizationType, auth: AuthShape) -> tuple[str | None, str | None]:
-    """User (or name of the key's header) and secret, as far as they are given."""
+class Credentials(msgspec.Struct, frozen=True):
+    """What is stored of an authorization."""
+
+    user: str
+    sealed_secret: str
+    oauth: OAuthExchange | None = None
+
+
+def credentials(
+    box: SecretBox, kind: AuthorizationType, auth: AuthShape, before: Connection | None
+) -> Credentials:
+    """What a caller gave, completed by the credentials `before`.
+
+    Members that are left out stay, unless the type changes or the connection was deauthorized: both take a
+    whole new set.
+    """
+    kept = before if before is not None and before.authorization is kind and before.has_credentials else None
+    user, secret = _pair(kind, auth)
+    if kept is None and (user is None or secret is None):
+        raise invalid(WRONG_PARAMETERS.format(kind))
+    return Credentials(
+        user=(kept.user if kept is not None else "") if user is None else user,
+        sealed_secret=(kept.sealed_secret if kept is not None else "")
+        if secret is None
+        else box.seal(secret),
+        oauth=_exchange(box, kind, auth.o_auth_parameters or OAuthShape(), kept.oauth if kept else None),
+    )
+
+
+def _pair(kind: AuthorizationType, auth: AuthShape) -> tuple[str | None, str | None]:
+    """User (name of the key's header, client id) and secret, as far as they are given."""
     if kind is AuthorizationType.BASIC:
         basic = auth.basic_auth_parameters or BasicShape()
         return basic.username, basic.password
-    key = auth.api_key_auth_parameters or ApiKeyShape()
-    return key.api_key_name, key.api_key_value
+    if kind is AuthorizationType.API_KEY:
+        key = auth.api_key_auth_parameters or ApiKeyShape()
+        return key.api_key_name, key.api_key_value
+    client = (auth.o_auth_parameters or OAuthShape()).client_parameters or ClientShape()
+    return client.client_id, client.client_secret
 
 
-def with_credentials(
-    box: SecretBox, before: Connection, kind: AuthorizationType, auth: AuthShape
-) -> Connection:
-    """Members that are left out stay, unless the type changes, which takes a whole new set."""
-    user, secret = credentials(kind, auth)
-    if kind is not before.authorization and (user is None or secret is None):
+def _exchange(
+    box: SecretBox, kind: AuthorizationType, shape: OAuthShape | None, kept: OAuthExchange | None
+) -> OAuthExchange | None:
+    if kind is not AuthorizationType.OAUTH_CLIENT_CREDENTIALS:
+        return None
+    given = shape or OAuthShape()
+    url = given.authorization_endpoint or (kept.url if kept is not None else None)
+    method = given.http_method or (kept.method if kept is not None else None)
+    if url is None or method is None:
         raise invalid(WRONG_PARAMETERS.format(kind))
-    return msgspec.structs.replace(
-        before,
-        authorization=kind,
-        user=before.user if user is None else user,
-        sealed_secret=before.sealed_secret if secret is None else box.seal(secret),
+    before = kept.parameters if kept is not None else ()
+    return OAuthExchange(
+        url=url, method=method, parameters=parameters_of(box, given.o_auth_http_parameters, before)
     )
 
 
@@ -130,19 +185,38 @@ def _places(
 
 
 def auth_shape(connection: Connection) -> AuthShape:
-    is_basic = connection.authorization is AuthorizationType.BASIC
+    """Everything but the secrets; of a connection that was deauthorized nothing is left (assumed)."""
+    if not connection.has_credentials:
+        return AuthShape()
+    kind = connection.authorization
     return AuthShape(
-        basic_auth_parameters=BasicShape(username=connection.user) if is_basic else None,
-        api_key_auth_parameters=None if is_basic else ApiKeyShape(api_key_name=connection.user),
-        invocation_http_parameters=_http_shape(connection) if connection.parameters else None,
+        basic_auth_parameters=(
+            BasicShape(username=connection.user) if kind is AuthorizationType.BASIC else None
+        ),
+        api_key_auth_parameters=(
+            ApiKeyShape(api_key_name=connection.user) if kind is AuthorizationType.API_KEY else None
+        ),
+        o_auth_parameters=_oauth_shape(connection.user, connection.oauth) if connection.oauth else None,
+        invocation_http_parameters=_http_shape(connection.parameters),
     )
 
 
-def _http_shape(connection: Connection) -> HttpParametersShape:
+def _oauth_shape(client_id: str, exchange: OAuthExchange) -> OAuthShape:
+    return OAuthShape(
+        client_parameters=ClientShape(client_id=client_id),
+        authorization_endpoint=exchange.url,
+        http_method=exchange.method,
+        o_auth_http_parameters=_http_shape(exchange.parameters),
+    )
+
+
+def _http_shape(parameters: Sequence[ConnectionParameter]) -> HttpParametersShape | None:
     def at(place: ParameterPlace) -> tuple[ParameterShape, ...] | None:
-        shapes = tuple(_parameter_shape(one) for one in connection.parameters if one.place is place)
+        shapes = tuple(_parameter_shape(one) for one in parameters if one.place is place)
         return shapes or None
 
+    if not parameters:
+        return None
     return HttpParametersShape(
         header_parameters=at(ParameterPlace.HEADER),
         query_string_parameters=at(ParameterPlace.QUERY),

@@ -9,22 +9,20 @@ import msgspec
 from partnerbus.api.errors import ApiError, already_exists, invalid, limit_exceeded, not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.connection_auth import (
-    WRONG_PARAMETERS,
     AuthShape,
     Unsupported,
     auth_shape,
     check_supported,
     credentials,
     parameters_of,
-    with_credentials,
 )
 from partnerbus.api.v1.paging import ListInput, page
-from partnerbus.api.v1.shapes import Shape, seconds
+from partnerbus.api.v1.shapes import Shape, retried, seconds
 from partnerbus.kernel.errors import RevisionConflict
-from partnerbus.model.resources import AuthorizationType, Connection, connection_key
+from partnerbus.model.resources import AuthorizationType, Connection, ConnectionState, connection_key
 
-AUTHORIZED = "AUTHORIZED"
-DELETING = "DELETING"
+DEAUTHORIZED_BY_OWNER = "The connection was deauthorized."
+"""The reason that is shown (text assumed)."""
 
 
 class CreateInput(Input, frozen=True, kw_only=True):
@@ -68,6 +66,7 @@ class DescribeOutput(Output, frozen=True, kw_only=True):
     connection_arn: str
     name: str
     connection_state: str
+    state_reason: str | None = None
     authorization_type: str
     secret_arn: str
     auth_parameters: AuthShape
@@ -87,6 +86,7 @@ class ConnectionItem(Shape, frozen=True, kw_only=True):
     connection_arn: str
     name: str
     connection_state: str
+    state_reason: str | None = None
     authorization_type: str
     creation_time: float
     last_modified_time: float
@@ -103,6 +103,7 @@ class ListConnectionsOutput(Output, frozen=True, kw_only=True):
 
 async def create_connection(services: Services, call: Call, given: CreateInput) -> Output:
     check_supported(given.authorization_type, given.auth_parameters, given.invocation_connectivity_parameters)
+    await _check_endpoint(services, given.auth_parameters)
     connection = _new_connection(services, call, given)
     owned = connection_key(call.account, call.region, "")
     if sum(1 for _ in services.catalog.list(Connection, owned)) >= services.limits.connections:
@@ -120,9 +121,8 @@ async def create_connection(services: Services, call: Call, given: CreateInput) 
 
 
 def _new_connection(services: Services, call: Call, given: CreateInput) -> Connection:
-    user, secret = credentials(given.authorization_type, given.auth_parameters)
-    if user is None or secret is None:
-        raise invalid(WRONG_PARAMETERS.format(given.authorization_type))
+    found = credentials(services.secrets, given.authorization_type, given.auth_parameters, None)
+    is_ready = found.oauth is None
     now = services.clock.now()
     return Connection(
         account=call.account,
@@ -131,12 +131,13 @@ def _new_connection(services: Services, call: Call, given: CreateInput) -> Conne
         uuid=str(uuid.uuid4()),
         secret_suffix=f"{uuid.uuid4()}-{secrets.token_hex(3)}",
         authorization=given.authorization_type,
-        user=user,
-        sealed_secret=services.secrets.seal(secret),
-        state=AUTHORIZED,
+        user=found.user,
+        sealed_secret=found.sealed_secret,
+        oauth=found.oauth,
+        state=ConnectionState.AUTHORIZED if is_ready else ConnectionState.AUTHORIZING,
         created_at=now,
         modified_at=now,
-        authorized_at=now,
+        authorized_at=now if is_ready else None,
         description=given.description,
         kms_key=given.kms_key_identifier,
         parameters=parameters_of(services.secrets, given.auth_parameters.invocation_http_parameters, ()),
@@ -149,6 +150,7 @@ async def describe_connection(services: Services, call: Call, given: NameInput) 
         connection_arn=found.arn,
         name=found.name,
         connection_state=found.state,
+        state_reason=found.state_reason,
         authorization_type=found.authorization,
         secret_arn=found.secret_arn,
         auth_parameters=auth_shape(found),
@@ -161,29 +163,78 @@ async def describe_connection(services: Services, call: Call, given: NameInput) 
 
 
 async def update_connection(services: Services, call: Call, given: UpdateInput) -> Output:
-    before = _existing(services, call, given.name)
-    kind = given.authorization_type or before.authorization
-    check_supported(kind, given.auth_parameters, given.invocation_connectivity_parameters)
-    now = services.clock.now()
-    after = msgspec.structs.replace(
-        with_credentials(services.secrets, before, kind, given.auth_parameters),
-        state=AUTHORIZED,
-        modified_at=now,
-        authorized_at=now,
-        description=before.description if given.description is None else given.description,
-        kms_key=before.kms_key if given.kms_key_identifier is None else given.kms_key_identifier or None,
-        parameters=parameters_of(
-            services.secrets, given.auth_parameters.invocation_http_parameters, before.parameters
-        ),
-    )
-    await services.catalog.replace(before, after)
+    await _check_endpoint(services, given.auth_parameters)
+    after = await retried(lambda: _update(services, call, given))
     return _changed(after, after.state)
 
 
+async def _update(services: Services, call: Call, given: UpdateInput) -> Connection:
+    before = _existing(services, call, given.name)
+    kind = given.authorization_type or before.authorization
+    check_supported(kind, given.auth_parameters, given.invocation_connectivity_parameters)
+    after = msgspec.structs.replace(
+        before if _keeps_authorization(before, given) else _authorized_anew(services, before, kind, given),
+        modified_at=services.clock.now(),
+        description=before.description if given.description is None else given.description,
+        kms_key=before.kms_key if given.kms_key_identifier is None else given.kms_key_identifier or None,
+    )
+    await services.catalog.replace(before, after)
+    return after
+
+
+def _keeps_authorization(before: Connection, given: UpdateInput) -> bool:
+    return given.authorization_type in (None, before.authorization) and given.auth_parameters == AuthShape()
+
+
+def _authorized_anew(
+    services: Services, before: Connection, kind: AuthorizationType, given: UpdateInput
+) -> Connection:
+    """The connection as its new parameters make it; an OAuth one asks for a token first."""
+    auth = given.auth_parameters
+    found = credentials(services.secrets, kind, auth, before)
+    is_ready = found.oauth is None
+    return msgspec.structs.replace(
+        before,
+        authorization=kind,
+        user=found.user,
+        sealed_secret=found.sealed_secret,
+        oauth=found.oauth,
+        parameters=parameters_of(services.secrets, auth.invocation_http_parameters, before.parameters),
+        state=ConnectionState.AUTHORIZED if is_ready else ConnectionState.AUTHORIZING,
+        state_reason=None,
+        authorized_at=services.clock.now() if is_ready else before.authorized_at,
+    )
+
+
+async def deauthorize_connection(services: Services, call: Call, given: NameInput) -> Output:
+    """Forget every parameter of the authorization (documented), a client certificate among them."""
+
+    async def deauthorize() -> Connection:
+        before = _existing(services, call, given.name)
+        after = msgspec.structs.replace(
+            before,
+            user="",
+            sealed_secret="",
+            oauth=None,
+            parameters=(),
+            certificate=None,
+            state=ConnectionState.DEAUTHORIZED,
+            state_reason=DEAUTHORIZED_BY_OWNER,
+            modified_at=services.clock.now(),
+        )
+        await services.catalog.replace(before, after)
+        return after
+
+    return _changed(await retried(deauthorize), ConnectionState.DEAUTHORIZING)
+
+
 async def delete_connection(services: Services, call: Call, given: NameInput) -> Output:
-    found = _existing(services, call, given.name)
-    await services.catalog.remove(found)
-    return _changed(found, DELETING)
+    async def delete() -> Connection:
+        found = _existing(services, call, given.name)
+        await services.catalog.remove(found)
+        return found
+
+    return _changed(await retried(delete), ConnectionState.DELETING)
 
 
 async def list_connections(services: Services, call: Call, given: ListConnectionsInput) -> Output:
@@ -202,6 +253,13 @@ def no_such_connection(name: str) -> ApiError:
     return not_found(f"Failed to describe the connection(s). Connection '{name}' does not exist.")
 
 
+async def _check_endpoint(services: Services, auth: AuthShape) -> None:
+    """The authorization endpoint must be one that this node may connect to."""
+    url = auth.o_auth_parameters.authorization_endpoint if auth.o_auth_parameters is not None else None
+    if url is not None and (sentence := services.targets.url_refusal(url)) is not None:
+        raise invalid(f"Parameter AuthorizationEndpoint is not valid. Reason: {sentence}")
+
+
 def _existing(services: Services, call: Call, name: str) -> Connection:
     found = services.catalog.get(Connection, connection_key(call.account, call.region, name))
     if found is None:
@@ -209,7 +267,7 @@ def _existing(services: Services, call: Call, name: str) -> Connection:
     return found
 
 
-def _changed(connection: Connection, state: str) -> ChangeOutput:
+def _changed(connection: Connection, state: ConnectionState) -> ChangeOutput:
     return ChangeOutput(
         connection_arn=connection.arn,
         connection_state=state,
@@ -224,6 +282,7 @@ def _item(connection: Connection) -> ConnectionItem:
         connection_arn=connection.arn,
         name=connection.name,
         connection_state=connection.state,
+        state_reason=connection.state_reason,
         authorization_type=connection.authorization,
         creation_time=epoch_seconds(connection.created_at),
         last_modified_time=epoch_seconds(connection.modified_at),
@@ -233,6 +292,7 @@ def _item(connection: Connection) -> ConnectionItem:
 
 OPERATIONS: dict[str, Operation] = {
     "CreateConnection": operation(CreateInput, create_connection),
+    "DeauthorizeConnection": operation(NameInput, deauthorize_connection),
     "DeleteConnection": operation(NameInput, delete_connection),
     "DescribeConnection": operation(NameInput, describe_connection),
     "ListConnections": operation(ListConnectionsInput, list_connections),
