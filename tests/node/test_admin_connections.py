@@ -3,13 +3,12 @@
 import msgspec
 import pytest
 
-from partnerbus.api.admin.face import AdminFace
-from partnerbus.api.admin.request import AdminServices
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.resources import AuthorizationType, Connection, ConnectionState
 from partnerbus.node.folder import DataFolder, opened
 from tests.certificates import Authority
+from tests.node.faces import admin_face
 
 ACCOUNT, OTHER, REGION = "111122223333", "444455556666", "us-east-1"
 PATH = "/connections/hook/certificate"
@@ -20,16 +19,7 @@ class Desk:
 
     def __init__(self, found, clock):
         self.catalog, self.secrets, self.clock = found.catalog, found.secrets, clock
-        self.face = AdminFace(
-            AdminServices(
-                accounts=found.accounts,
-                catalog=found.catalog,
-                store=found.store,
-                clock=clock,
-                secrets=found.secrets,
-                redrive=found.store.redrive,
-            )
-        )
+        self.face = admin_face(found, clock)
 
     async def ask(self, method, body=None, **query):
         answer = await self.face.answer(method, PATH, query, msgspec.json.encode(body or {}))

@@ -5,8 +5,6 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from partnerbus.api.admin.face import AdminFace
-from partnerbus.api.admin.request import AdminServices
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import (
@@ -21,6 +19,7 @@ from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import EventBus, Rule, RuleState, Target
 from partnerbus.node.folder import DataFolder, opened
 from partnerbus.store.protocol import LIVE
+from tests.node.faces import admin_face
 
 ACCOUNT, REGION, BUS, LOG = "111122223333", "us-east-1", "orders", "log-of-orders"
 LANE = "arn:aws:sqs:us-east-1:111122223333:queue"
@@ -32,16 +31,7 @@ class Desk:
 
     def __init__(self, found, clock):
         self.store, self.catalog, self.clock = found.store, found.catalog, clock
-        self.face = AdminFace(
-            AdminServices(
-                accounts=found.accounts,
-                catalog=found.catalog,
-                store=found.store,
-                clock=clock,
-                secrets=found.secrets,
-                redrive=found.store.redrive,
-            )
-        )
+        self.face = admin_face(found, clock)
 
     async def ask(self, method, path, body=None, **query):
         answer = await self.face.answer(

@@ -5,13 +5,12 @@ import json
 import msgspec
 import pytest
 
-from partnerbus.api.admin.face import AdminFace
 from partnerbus.api.admin.patterns import LARGEST_BODY
-from partnerbus.api.admin.request import AdminServices
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.node.folder import DataFolder, opened
 from partnerbus.patterns.explanation import Explanation, Outcome
+from tests.node.faces import admin_face
 
 PATTERN = {"detail": {"state": ["closed"]}}
 EVENT = {"detail": {"state": "Closed"}}
@@ -21,16 +20,7 @@ EVENT = {"detail": {"state": "Closed"}}
 async def face(tmp_path):
     clock = ManualClock()
     async with opened(DataFolder(tmp_path / "data"), clock, Failpoints()) as found:
-        yield AdminFace(
-            AdminServices(
-                accounts=found.accounts,
-                catalog=found.catalog,
-                store=found.store,
-                clock=clock,
-                secrets=found.secrets,
-                redrive=found.store.redrive,
-            )
-        )
+        yield admin_face(found, clock)
 
 
 async def ask(face, body):
