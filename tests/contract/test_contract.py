@@ -1,10 +1,10 @@
 import re
 from itertools import product
-from time import process_time
 
 import pytest
 
 from partnerbus.api.contract import StructureShape, TextShape, compiled, load_contract
+from tests.bounded import bounded
 from tests.contract.shapes import every_shape
 
 TEXTS = [shape for shape in every_shape().values() if isinstance(shape, TextShape)]
@@ -35,12 +35,10 @@ VERY_LONG = 200_000
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_every_pattern_compiles_and_takes_no_time_on_a_hostile_value(pattern):
     matches = compiled(pattern).fullmatch
-    for start in ("", "arn:aws:events:us-east-1:111122223333:"):
-        for filling in (" ", "\t ", "a", "a-", ".a", "/a", "[0]", "arn:aws:"):
-            value = start + filling * (VERY_LONG // len(filling)) + "\n"
-            before = process_time()
-            matches(value)
-            assert process_time() - before < 1, (start, filling)
+    with bounded(30):
+        for start in ("", "arn:aws:events:us-east-1:111122223333:"):
+            for filling in (" ", "\t ", "a", "a-", ".a", "/a", "[0]", "arn:aws:"):
+                matches(start + filling * (VERY_LONG // len(filling)) + "\n")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-import time
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +11,7 @@ from partnerbus.api.violations import ECHOED_CHARACTERS, misfits, violations
 from tests.contract.shapes import JSON, breaking, example, fitting
 
 CONTRACT = load_contract()
-CALM = settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+CALM = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 def refused(operation: str, members: dict[str, object]) -> ApiError:
@@ -242,10 +240,17 @@ def test_a_refusal_is_never_much_longer_than_its_cap():
     assert len(sentence("PutTargets", huge)) < MESSAGE_CHARACTERS + ECHOED_CHARACTERS + 1_000
 
 
-def test_a_request_full_of_violations_is_refused_quickly():
-    started = time.perf_counter()
-    sentence("PutTargets", {"Rule": "r", "Targets": [{} for _ in range(200_000)]})
-    assert time.perf_counter() - started < 1
+def test_of_a_request_full_of_violations_only_so_many_are_looked_at():
+    class Watched(dict[str, object]):
+        looks = 0
+
+        def get(self, *arguments: Any) -> Any:
+            self.looks += 1
+            return super().get(*arguments)
+
+    watched = Watched()
+    sentence("PutTargets", {"Rule": "r", "Targets": [watched] * 200_000})
+    assert 0 < watched.looks < 10_000
 
 
 # -- answers ---------------------------------------------------------------------------------------------

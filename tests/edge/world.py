@@ -337,6 +337,6 @@ def operations(gate: Gate) -> dict[str, Operation]:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for something that sockets bring about."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.005)

@@ -71,7 +71,7 @@ class Heard:
 
     async def of(self, key: str) -> None:
         """Wait until something was told of `key`."""
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(60), self._news:
             await self._news.wait_for(lambda: any(told[0] == key for told in self.told))
 
 

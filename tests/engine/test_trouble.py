@@ -202,9 +202,16 @@ async def test_reopened_in_the_middle_nothing_is_lost(parts: Parts) -> None:
         assert (ledger.accepted, ledger.owed, ledger.delivered) == (25, 50, 50)
 
 
+async def draining(world: World, grace: timedelta) -> asyncio.Task[None]:
+    """A drain that has come to where it waits for attempts to end."""
+    drained = asyncio.create_task(world.engine.drain(grace))
+    await wait_until(world, lambda: world.clock.next_due == world.clock.now() + grace)
+    return drained
+
+
 async def test_drain_lets_attempts_end_within_the_grace(world: World) -> None:
     bus, answered = await hanging(world)
-    drained = asyncio.create_task(world.engine.drain(10 * SECOND))
+    drained = await draining(world, 10 * SECOND)
     await world.clock.advance(9 * SECOND)
     assert not drained.done()
     answered.set()
@@ -220,7 +227,7 @@ async def test_drain_hands_back_what_takes_longer(parts: Parts) -> None:
         await world.rule(bus, target)
         await world.put(bus, 10)
         await parts.targets.wait_for(lambda: len(parts.targets.received) == 8)
-        drained = asyncio.create_task(world.engine.drain(10 * SECOND))
+        drained = await draining(world, 10 * SECOND)
         await world.clock.advance(10 * SECOND)
         await drained
         await world.put(bus)  # an append that was under way: routed by whoever comes next

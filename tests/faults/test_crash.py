@@ -12,7 +12,7 @@ import pytest
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.testing.crash import KillAfter, KillAt, crash_run
 
-pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 RARE = {
     Failpoint.SOURCE_BUS_CREATED,

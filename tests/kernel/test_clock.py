@@ -80,11 +80,11 @@ async def test_shifting_the_system_clock_wakes_whoever_is_due_by_then() -> None:
     week = asyncio.create_task(clock.sleep(timedelta(days=7)))
     await asyncio.sleep(0)
     clock.shift(timedelta(days=2))
-    await asyncio.wait_for(day, 5)
+    await day
     assert not week.done()
-    assert timedelta(days=2) <= clock.now() - before < timedelta(days=2, seconds=5)
+    assert timedelta(days=2) <= clock.now() - before < timedelta(days=3)
     clock.shift(timedelta(days=7))
-    await asyncio.wait_for(week, 5)
+    await week
 
 
 async def test_the_system_clock_is_never_shifted_backwards() -> None:

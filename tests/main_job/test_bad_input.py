@@ -62,7 +62,7 @@ async def exchange(story: Story, sent: bytes, *, half_close: bool = False) -> tu
         writer.write(sent)
         if half_close:
             writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
             body = await reader.readexactly(length)

@@ -84,7 +84,7 @@ async def arrived(sqs: SQSClient, name: str, count: int) -> list[Any]:
     """What is in a queue, once it is as much."""
     url = (await run(sqs.get_queue_url, QueueName=name))["QueueUrl"]
     found: list[Any] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(found) < count:
             answer = await run(
                 sqs.receive_message,

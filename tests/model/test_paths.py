@@ -1,7 +1,6 @@
 """The path subset and dynamic path parameters."""
 
 import json
-import time
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from partnerbus.model.event import Event
 from partnerbus.model.paths import ANY, VALUES_LIMIT, EventDocument, PathError, parse_path, resolve
+from tests.bounded import bounded
 
 
 def an_event(detail: str = "{}") -> Event:
@@ -156,12 +156,11 @@ def test_deep_and_many_paths_stay_cheap():
     depth = 120
     detail = '{"a":' * depth + json.dumps(["x" * 1000] * 900) + "}" * depth
     document = EventDocument(an_event(detail))
-    started = time.process_time()
-    for length in range(1, 101):
-        path = parse_path("$.detail" + ".a" * length)
-        assert path is not None
-        document.find(path)
-    assert time.process_time() - started < 2
+    with bounded(50):
+        for length in range(1, 101):
+            path = parse_path("$.detail" + ".a" * length)
+            assert path is not None
+            document.find(path)
 
 
 def test_nesting_that_cannot_be_read_is_an_error_of_its_own():

@@ -1,7 +1,6 @@
 """Input, InputPath and InputTransformer: the tables of the documentation and what was recorded."""
 
 import json
-import time
 from datetime import UTC, datetime
 
 import pytest
@@ -13,6 +12,7 @@ from partnerbus.model.event import Event
 from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import InputTransformer, Rule, RuleState, Target
 from partnerbus.model.transform import MAX_INPUT_BYTES, TransformError, compile_input, input_refusal
+from tests.bounded import bounded
 
 STORED_AT = datetime(2026, 1, 2, 3, 4, 5, 678_900, tzinfo=UTC)
 RULE = Rule(
@@ -222,16 +222,14 @@ def test_a_hostile_template_is_bounded():
     big = "x" * 100_000
     target = a_template("[" + ",".join(["<v>"] * 2_000) + "]", v="$.detail.v")
     assert input_refusal(target) is None
-    started = time.process_time()
-    failed = select(target, {"v": big})
+    with bounded(30):
+        failed = select(target, {"v": big})
     assert isinstance(failed, TransformError)
     assert failed.code is ErrorCode.INVALID_PARAMETER
     assert len(big) * 2_000 > MAX_INPUT_BYTES
-    assert time.process_time() - started < 1
 
 
 def test_judging_a_hostile_template_is_linear():
-    started = time.process_time()
-    for template in ("<x>" * 2_700, '"' * 8_191, '"\\' * 4_000, '{"a":' * 1_600, "<" * 8_192):
-        input_refusal(a_template(template, x="$.detail"))
-    assert time.process_time() - started < 1
+    with bounded(30):
+        for template in ("<x>" * 2_700, '"' * 8_191, '"\\' * 4_000, '{"a":' * 1_600, "<" * 8_192):
+            input_refusal(a_template(template, x="$.detail"))

@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from partnerbus.engine.dispatcher import STOPPED
 from partnerbus.testing.receiver import Hang, Receiver
 from partnerbus.testing.server_process import ServerProcess
 from partnerbus.testing.wire import Wire
@@ -40,8 +41,7 @@ async def test_the_ready_line_says_where_and_how(tmp_path):
 
 async def test_sigterm_ends_it_in_order(tmp_path):
     async with ServerProcess(tmp_path / "data", *OPEN) as server:
-        async with asyncio.timeout(10):
-            assert await server.stop() == 0
+        assert await server.stop() == 0
         assert not (tmp_path / "data" / "operator.json").exists()
         with pytest.raises(aiohttp.ClientConnectionError):
             async with Wire(server.url, CUSTOMER) as wire:
@@ -68,9 +68,10 @@ async def test_an_attempt_that_does_not_end_is_handed_to_the_next_server(tmp_pat
         async with ServerProcess(tmp_path / "data", *OPEN, "--drain-seconds", "1") as server:
             await deliver_to(f"{receiver.url}/hook", server.url)
             await receiver.received(1)
-            async with asyncio.timeout(15):
-                assert await server.stop() == 0
-        assert (await default_ledger(tmp_path / "data"))["pending"] == 1
+            assert await server.stop() == 0
+        listed = await partnerbus("deliveries", "list", "--data", str(tmp_path / "data"), "--json")
+        (delivery,) = listed.json["deliveries"]
+        assert (delivery["state"], delivery["message"]) == ("owed", STOPPED)
         async with ServerProcess(tmp_path / "data", *OPEN):
             await receiver.received(2)
 
@@ -84,8 +85,7 @@ async def test_a_second_signal_ends_it_at_once(tmp_path):
             os.kill(server.pid, signal.SIGTERM)
             await refuses_connections(server.url)
             os.kill(server.pid, signal.SIGTERM)
-            async with asyncio.timeout(10):
-                assert await server.wait() == 128 + signal.SIGTERM
+            assert await server.wait() == 128 + signal.SIGTERM
 
 
 async def test_a_taken_port_is_a_sentence(tmp_path):
@@ -166,7 +166,7 @@ async def default_ledger(data):
 async def refuses_connections(url):
     """Return once nobody listens at `url` any more."""
     host, port = url.removeprefix("http://").split(":")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection(host, int(port))

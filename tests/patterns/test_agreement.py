@@ -179,14 +179,14 @@ def check_agreement(case):
     assert index_of(texts).match(event_fields(event.encode())) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cases())
 def test_index_agrees_with_oracle(case):
     check_agreement(case)
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(cases())
 def test_index_agrees_with_oracle_at_length(case):
     check_agreement(case)
@@ -200,13 +200,13 @@ def edges(draw):
     return f'{{"a":{value}}}', [f'{{"a":[{draw(near(parsed))}]}}']
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(edges())
 def test_a_matcher_agrees_at_its_edge(case):
     check_agreement(case)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cases(), st.data())
 def test_removing_undoes_adding(case, data):
     event, texts = case
@@ -227,7 +227,7 @@ def test_removing_undoes_adding(case, data):
     assert vars(index)["_by_source"] == vars(index)["_any_source"] == {}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cases(), patterns('{"zz":{"y":"never"},"source":"elsewhere"}'))
 def test_an_unrelated_pattern_changes_nothing(case, unrelated):
     event, texts = case
@@ -242,7 +242,7 @@ def test_the_cases_often_match():
     """The agreement above means something only if both verdicts are common."""
     verdicts: list[bool] = []
 
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=40, derandomize=True, database=None)
     @given(cases())
     def count(case):
         event, texts = case

@@ -73,14 +73,14 @@ def assert_made(each):
 
 
 @example(('{"a":[[""],{"a":""}]}', ['{"a.a":["",{"exists": false}],"a":[""]}']))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_the_explanation_has_the_verdict_of_the_index_and_of_the_oracle(case):
     check(case)
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=2000)
 @given(cases())
 def test_the_explanation_has_the_verdict_at_length(case):
     check(case)
@@ -94,7 +94,7 @@ def view_of(pattern, fields):
     return [ConjunctionTest(each, tests) for each in found], EventView(find_leaves(fields, interest))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_the_trace_ends_as_the_walk_does(case):
     event, texts = case
@@ -106,7 +106,7 @@ def test_the_trace_ends_as_the_walk_does(case):
             assert (found.picks is None) == (found.blocked is not None)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(EVENTS, st.data())
 def test_every_leaf_is_where_its_place_says(event, data):
     document: Any = decode_json(event.encode())

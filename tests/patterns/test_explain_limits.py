@@ -1,7 +1,6 @@
 """Explaining hostile patterns and events takes bounded time, and what comes out is short and printable."""
 
 import json
-import time
 
 import msgspec
 import pytest
@@ -14,19 +13,12 @@ from partnerbus.patterns.explanation import (
     MAX_CONJUNCTIONS_SHOWN,
     MAX_VALUES_SHOWN,
 )
+from tests.bounded import bounded
 
 pytestmark = pytest.mark.slow
 
 LONGEST = 200_000
 """Bytes of JSON that an explanation may take at the very most."""
-
-
-@pytest.fixture
-def bounded():
-    """Fail what is quadratic: generous for anything linear, hopeless for the rest."""
-    started = time.process_time()
-    yield
-    assert time.process_time() - started < 5
 
 
 def explained(pattern, event):
@@ -39,7 +31,8 @@ def explained(pattern, event):
     return explanation
 
 
-def test_many_of_everything_is_counted_and_cut(bounded):
+@bounded(200)
+def test_many_of_everything_is_counted_and_cut():
     fields = {f"k{number}": list(range(50)) for number in range(80)}
     event = {f"k{number}": [-1] * 1000 for number in range(80)}
     branches = [{**fields, "z": [branch]} for branch in range(100)]
@@ -77,7 +70,8 @@ def test_a_value_that_fits_in_another_element_is_shown_however_many_do_not():
     ]
 
 
-def test_long_texts_are_cut(bounded):
+@bounded()
+def test_long_texts_are_cut():
     long = "x" * 500_000
     found = explained({"a": {"y" * 3000: [1]}, "b": [long], "c": [1]}, {"a": {}, "b": long + "y", "c": long})
     assert "…" in found.conjunctions[0].clauses[1].seen[0].value
@@ -96,7 +90,8 @@ def test_a_lone_surrogate_of_a_pattern_is_escaped():
     assert found.conjunctions[0].clauses[0].alternatives[0].words == 'equals "\\ud83d"'
 
 
-def test_many_elements_that_never_fit_together(bounded):
+@bounded()
+def test_many_elements_that_never_fit_together():
     names = "abcdefgh"
     event = {"x": [{names[number % 8]: 1} for number in range(50_000)]}
     found = explained({"x": {name: [1] for name in names}}, event)
@@ -104,14 +99,16 @@ def test_many_elements_that_never_fit_together(bounded):
     assert "x[0], x[8], x[16]" in found.conjunctions[0].clauses[0].reason
 
 
-def test_many_conjunctions_against_many_elements(bounded):
+@bounded()
+def test_many_conjunctions_against_many_elements():
     ors = {f"f{number}": {"$or": [{f"b{branch}": [branch]} for branch in range(30)]} for number in range(2)}
     event = {"x": [{"f0": {"b1": 1}, "f1": {"b2": 2}} for _ in range(5000)]}
     found = explained({"x": {**ors, "z": [1]}}, event)
     assert (found.tried, found.conjunctions[0].failing) == (900, 1)
 
 
-def test_deep_arrays_and_long_ways(bounded):
+@bounded()
+def test_deep_arrays_and_long_ways():
     deep = b'{"detail":{"a":' + b"[" * 300 + b"1," * 100_000 + b"1" + b"]" * 300 + b"}}"
     found = explained({"detail": {"a": [2], "b": [1]}}, deep)
     assert found.conjunctions[0].clauses[0].seen[0].place.endswith("…")
@@ -119,13 +116,15 @@ def test_deep_arrays_and_long_ways(bounded):
     explained({dotted: [1]}, {dotted[:-2]: {"b": 1}, "A": 1})
 
 
-def test_many_names_are_looked_at_once(bounded):
+@bounded()
+def test_many_names_are_looked_at_once():
     event = {"detail": {f"K{number}": 1 for number in range(50_000)}}
     found = explained({"detail": {f"k{number}": [1] for number in range(200)}}, event)
     assert all(clause.hints for clause in found.conjunctions[0].clauses)
 
 
-def test_a_search_that_is_given_up_is_said_to_be(bounded):
+@bounded(200)
+def test_a_search_that_is_given_up_is_said_to_be():
     event = {"a.b": [{"c": 1} for _ in range(2000)], "a": {"b": [{"d": 1} for _ in range(2000)]}}
     pattern = {"a": {"b": {"c": [1], "d": [1], "e": [{"exists": False}]}}}
     found = explained(pattern, event)

@@ -6,6 +6,9 @@ from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.store.embedded import EmbeddedStore
 
+PATIENCE_MILLISECONDS = 120_000
+"""How long a writer that a test holds up waits; longer than the test does on any machine."""
+
 
 class EmbeddedMaker:
     """A folder, a clock that stands still, and the store that is open there."""
@@ -16,8 +19,9 @@ class EmbeddedMaker:
         self.failpoints = failpoints or Failpoints()
         self._open: EmbeddedStore | None = None
 
-    async def open(self) -> EmbeddedStore:
-        self._open = await EmbeddedStore.open(self.folder, self.clock, self.failpoints)
+    async def open(self, **options: int) -> EmbeddedStore:
+        self._open = await EmbeddedStore.open(self.folder, self.clock, self.failpoints, **options)
+        self._open._tables.connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
         return self._open
 
     async def reopen(self) -> EmbeddedStore:

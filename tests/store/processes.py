@@ -28,7 +28,7 @@ class Victim:
 
     def run(self) -> tuple[list[str], int]:
         """Everything that it says until it ends, and how it ended."""
-        said, _ = self._popen.communicate(timeout=60)
+        said, _ = self._popen.communicate(timeout=240)
         return said.split(), self._popen.returncode
 
 

@@ -116,9 +116,9 @@ async def test_a_broken_connection_is_a_failure_and_nothing_is_sent_twice(receiv
 async def test_nobody_listens():
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    async with an_outbound() as outbound:
-        assert failure_of(await outbound.send(post(f"http://127.0.0.1:{port}"))) is Failure.CONNECTION
+        port = unused.getsockname()[1]  # bound, so that nobody else gets it, and not listening
+        async with an_outbound() as outbound:
+            assert failure_of(await outbound.send(post(f"http://127.0.0.1:{port}"))) is Failure.CONNECTION
 
 
 async def test_what_answers_is_no_http_server():

@@ -20,7 +20,7 @@ from partnerbus.testing.receiver import Received, Receiver, Script
 if TYPE_CHECKING:
     from types_boto3_events import EventBridgeClient
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 T = TypeVar("T")
 

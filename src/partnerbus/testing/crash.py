@@ -41,7 +41,7 @@ SICK_EVERY = 25
 """One event in so many goes to the two targets that never take it."""
 RETRIES_OF_THE_SICK = 2
 PUBLISHERS = 8
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 
 
 class KillAt(msgspec.Struct, frozen=True):

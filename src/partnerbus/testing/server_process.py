@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Self
 
 _READY = re.compile(rb"https?://[^\s]+:\d+")
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
+"""Only a server that never becomes ready takes so long, however busy the machine is."""
 
 
 class ServerDied(Exception):
