@@ -22,6 +22,7 @@ from tests.main_job.story import ACME, CUSTOMER, KEYS, OTHER, Story, create_acco
 SOURCE = "aws.partner/acme.com/orders"
 GOOD = {"Source": SOURCE, "DetailType": "order.created", "Detail": '{"n": 1}'}
 DEEP = 1_001
+VECTORS = Path(__file__).parents[1] / "patterns" / "vectors"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -178,13 +179,26 @@ async def test_a_bad_entry_fails_alone(hurt: Story, changed: dict[str, Any], cod
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["with/slash", "default", "aws.reserved", "", "x" * 257, "umlaut-ä", "aws.partner/acme.com/unknown"],
+    ("name", "code", "sentence"),
+    [
+        ("with/slash", "ValidationException", "EventBus name containing '/' is not valid."),
+        ("aws.reserved", "ValidationException", "EventBus name starting with 'aws.' is not valid."),
+        ("aws.partner/acme.com/unknown", "ValidationException", "starting with 'aws.' is not valid."),
+        ("", "ValidationException", "Member must have length greater than or equal to 1"),
+        ("x" * 257, "ValidationException", "Member must have length less than or equal to 256"),
+        ("umlaut-ä", "ValidationException", r"regular expression pattern: [/\.\-_A-Za-z0-9]+"),
+        ("default", "ResourceAlreadyExistsException", "Event bus default already exists."),
+    ],
 )
-async def test_a_bus_name_that_cannot_be(hurt: Story, name: str) -> None:
+async def test_a_bus_name_that_cannot_be(hurt: Story, name: str, code: str, sentence: str) -> None:
+    customer = hurt.client(CUSTOMER)
     with pytest.raises(ClientError) as caught:
-        await run(hurt.client(CUSTOMER).create_event_bus, Name=name)
-    assert caught.value.response["Error"]["Code"] in ("ValidationException", "ResourceAlreadyExistsException")
+        await run(customer.create_event_bus, Name=name)
+    error = caught.value.response["Error"]
+    assert error["Code"] == code
+    assert sentence in error["Message"]
+    buses = (await run(customer.list_event_buses))["EventBuses"]
+    assert [bus["Name"] for bus in buses] == [SOURCE, "default"]
 
 
 async def test_put_events_never_reaches_a_partner_bus(hurt: Story) -> None:
@@ -217,6 +231,24 @@ async def test_a_pattern_with_a_fault_is_refused_and_no_rule_is_made(
     error = caught.value.response["Error"]
     assert error["Code"] == "InvalidEventPatternException"
     assert error["Message"].startswith(f"Event pattern is not valid. Reason: {reason}")
+    assert (await run(customer.list_rules, EventBusName=SOURCE))["Rules"] == []
+
+
+@pytest.mark.slow
+async def test_each_pattern_that_the_vectors_refuse_is_refused_over_the_wire(hurt: Story) -> None:
+    customer = hurt.client(CUSTOMER)
+    refused = [
+        vector for file in VECTORS.glob("*.refused.json") for vector in json.loads(file.read_text("utf-8"))
+    ]
+    assert len(refused) > 100
+    for vector in refused:
+        with pytest.raises(ClientError) as caught:
+            await run(customer.put_rule, Name="faulty", EventBusName=SOURCE, EventPattern=vector["pattern"])
+        error = caught.value.response["Error"]
+        assert (error["Code"], error["Message"]) == (
+            "InvalidEventPatternException",
+            f"Event pattern is not valid. Reason: {vector['reason']}",
+        )
     assert (await run(customer.list_rules, EventBusName=SOURCE))["Rules"] == []
 
 

@@ -186,6 +186,7 @@ def test_index_agrees_with_oracle(case):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @settings(max_examples=2000)
 @given(cases())
 def test_index_agrees_with_oracle_at_length(case):

@@ -44,6 +44,6 @@ def test_a_short_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_longer_run() -> None:
     run(examples=150, steps=50)
