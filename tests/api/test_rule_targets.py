@@ -6,7 +6,7 @@ import pytest
 
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.event import Event
-from partnerbus.model.resources import RetryPolicy, Rule, Target
+from partnerbus.model.resources import RetryPolicy, Rule, Target, decode_resource, encode_resource
 from tests.api.world import CUSTOMER, OTHER, PATTERN, QUEUE, REGION, Caller, World, refusal
 
 GOOD = {"FailedEntryCount": 0, "FailedEntries": []}
@@ -55,22 +55,6 @@ async def test_put_list_remove(customer: Caller) -> None:
         {"DeadLetterConfig": {"Arn": f"arn:aws:sqs:{REGION}:{CUSTOMER}:dead"}},
         {"SqsParameters": {}},
         {"SqsParameters": {"MessageGroupId": "one"}},
-        {"HttpParameters": {}},
-        {"HttpParameters": {"PathParameterValues": ["a"], "HeaderParameters": {"X-A": "b"}}},
-        {"HttpParameters": {"QueryStringParameters": {}}},
-        {"KinesisParameters": {"PartitionKeyPath": "$.id"}},
-        {
-            "EcsParameters": {
-                "TaskDefinitionArn": "arn:aws:ecs:eu-central-1:111111111111:task-definition/t",
-                "TaskCount": 2,
-                "NetworkConfiguration": {"awsvpcConfiguration": {"Subnets": ["s"]}},
-            }
-        },
-        {"BatchParameters": {"JobDefinition": "d", "JobName": "n", "ArrayProperties": {"Size": 2}}},
-        {"RunCommandParameters": {"RunCommandTargets": [{"Key": "tag:a", "Values": ["b"]}]}},
-        {"RedshiftDataParameters": {"Database": "d", "Sqls": ["select 1"], "WithEvent": False}},
-        {"SageMakerPipelineParameters": {"PipelineParameterList": [{"Name": "n", "Value": "v"}]}},
-        {"AppSyncParameters": {"GraphQLOperation": "query { a }"}},
         {"RoleArn": "arn:aws:iam::111111111111:role/r"},
     ],
     ids=str,
@@ -78,6 +62,95 @@ async def test_put_list_remove(customer: Caller) -> None:
 async def test_a_target_comes_back_as_it_was_put(customer: Caller, members: dict) -> None:
     assert await customer("PutTargets", Rule="all", Targets=[queue("q", **members)]) == GOOD
     assert await listed(customer) == [queue("q", **members)]
+
+
+def arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{CUSTOMER}:{resource}"
+
+
+API = arn("execute-api", "a1b2/prod/POST/orders/*")
+ECS = {
+    "TaskDefinitionArn": "arn:aws:ecs:eu-central-1:111111111111:task-definition/t",
+    "TaskCount": 2,
+    "NetworkConfiguration": {"awsvpcConfiguration": {"Subnets": ["s"], "AssignPublicIp": "DISABLED"}},
+    "CapacityProviderStrategy": [{"capacityProvider": "c", "weight": 0, "base": 1}],
+    "EnableECSManagedTags": False,
+    "PlacementConstraints": [{"type": "distinctInstance"}],
+    "PlacementStrategy": [{"type": "spread", "field": "f"}],
+    "Tags": [{"Key": "k", "Value": ""}],
+}
+STRUCTURES = [
+    ("HttpParameters", {"PathParameterValues": ["a"], "HeaderParameters": {"X-A": "b"}}, API),
+    (
+        "HttpParameters",
+        {"PathParameterValues": ["$.id"], "QueryStringParameters": {}},
+        API,
+    ),
+    ("KinesisParameters", {"PartitionKeyPath": "$.id"}, arn("kinesis", "stream/s")),
+    ("EcsParameters", {"TaskDefinitionArn": "t"}, arn("ecs", "cluster/c")),
+    ("EcsParameters", ECS, arn("ecs", "cluster/c")),
+    (
+        "BatchParameters",
+        {"JobDefinition": "d", "JobName": "n", "ArrayProperties": {"Size": 2}, "RetryStrategy": {}},
+        arn("batch", "job-queue/q"),
+    ),
+    (
+        "RunCommandParameters",
+        {"RunCommandTargets": [{"Key": "tag:a", "Values": ["b"]}]},
+        arn("ssm", "document/AWS-RunShellScript"),
+    ),
+    (
+        "RedshiftDataParameters",
+        {"Database": "d", "Sqls": ["select 1"], "WithEvent": False},
+        arn("redshift", "cluster:c"),
+    ),
+    (
+        "SageMakerPipelineParameters",
+        {"PipelineParameterList": [{"Name": "n", "Value": "v"}]},
+        arn("sagemaker", "pipeline/p"),
+    ),
+    ("SageMakerPipelineParameters", {}, arn("sagemaker", "pipeline/p")),
+    (
+        "AppSyncParameters",
+        {"GraphQLOperation": "query { a }"},
+        arn("appsync", "endpoints/graphql-api/a1"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "structure", "target"), STRUCTURES)
+async def test_a_structure_of_one_kind_comes_back_too(
+    customer: Caller, name: str, structure: dict, target: str
+) -> None:
+    put = {"Id": "q", "Arn": target, name: structure}
+    assert await customer("PutTargets", Rule="all", Targets=[put]) == GOOD
+    assert await listed(customer) == [put]
+
+
+@pytest.mark.parametrize(("name", "structure", "target"), STRUCTURES)
+async def test_a_structure_of_another_kind_is_refused(
+    customer: Caller, name: str, structure: dict, target: str
+) -> None:
+    """It could have no effect."""
+    answer = await customer("PutTargets", Rule="all", Targets=[queue("q", **{name: structure})])
+    [failed] = answer["FailedEntries"]
+    assert failed["ErrorMessage"] == f"{name} cannot be used with this target."
+    assert await listed(customer) == []
+
+
+async def test_typed_structures_survive_the_registry(world: World, customer: Caller) -> None:
+    put = {"Id": "q", "Arn": arn("ecs", "cluster/c"), "EcsParameters": ECS}
+    assert await customer("PutTargets", Rule="all", Targets=[put]) == GOOD
+    (rule,) = world.services.catalog.list(Rule, "rule:")
+    again = decode_resource(encode_resource(rule))
+    assert again == rule
+    assert isinstance(again, Rule)
+    ecs = again.targets[0].ecs
+    assert ecs is not None
+    assert ecs.network_configuration is not None
+    assert ecs.network_configuration.awsvpc_configuration is not None
+    assert ecs.network_configuration.awsvpc_configuration.subnets == ("s",)
+    assert ecs.enable_ecs_managed_tags is False
 
 
 async def test_what_the_engine_reads_of_it(world: World, customer: Caller) -> None:
@@ -90,18 +163,22 @@ async def test_what_the_engine_reads_of_it(world: World, customer: Caller) -> No
                 RetryPolicy={"MaximumRetryAttempts": 3},
                 DeadLetterConfig={"Arn": QUEUE},
                 SqsParameters={"MessageGroupId": "$.id"},
-                HttpParameters={"PathParameterValues": ["p"], "QueryStringParameters": {"q": "v"}},
                 InputTransformer={"InputTemplate": "<a>", "InputPathsMap": {"a": "$.id"}},
             ),
             queue("plain"),
+            {
+                "Id": "api",
+                "Arn": API,
+                "HttpParameters": {"PathParameterValues": ["p"], "QueryStringParameters": {"q": "v"}},
+            },
         ],
     )
-    target, plain = stored(world)["q"], stored(world)["plain"]
+    target, plain, api = stored(world)["q"], stored(world)["plain"], stored(world)["api"]
     assert (target.retry, plain.retry) == (RetryPolicy(max_retries=3, max_age_seconds=86_400), RetryPolicy())
     assert (target.dead_letter_arn, plain.dead_letter_arn) == (QUEUE, None)
     assert target.message_group_id == "$.id"
-    assert target.http is not None
-    assert (target.http.path_values, target.http.headers, target.http.query) == (("p",), {}, {"q": "v"})
+    assert api.http is not None
+    assert (api.http.path_values, api.http.headers, api.http.query) == (("p",), {}, {"q": "v"})
     assert target.input_transformer is not None
     assert (target.input_transformer.template, target.input_transformer.paths) == ("<a>", {"a": "$.id"})
 
@@ -197,14 +274,14 @@ async def test_a_target_that_cannot_be_served_fails_alone(customer: Caller) -> N
         "PutTargets",
         Rule="all",
         Targets=[
-            {"Id": "lambda", "Arn": f"arn:aws:lambda:{REGION}:{CUSTOMER}:function:f"},
+            {"Id": "table", "Arn": f"arn:aws:dynamodb:{REGION}:{CUSTOMER}:table/t"},
             {"Id": "no-arn", "Arn": "queue"},
             queue("fifo-dead", DeadLetterConfig={"Arn": f"{QUEUE}.fifo"}),
             queue("good"),
         ],
     )
     assert answer["FailedEntryCount"] == 3
-    assert [entry["TargetId"] for entry in answer["FailedEntries"]] == ["lambda", "no-arn", "fifo-dead"]
+    assert [entry["TargetId"] for entry in answer["FailedEntries"]] == ["table", "no-arn", "fifo-dead"]
     assert all(entry["ErrorCode"] and entry["ErrorMessage"] for entry in answer["FailedEntries"])
     assert [target["Id"] for target in await listed(customer)] == ["good"]
 
@@ -229,7 +306,7 @@ async def test_nobody_elses_api_destination(world: World, customer: Caller, othe
 
 async def test_a_failed_entry_leaves_the_target_that_was_there(customer: Caller) -> None:
     await customer("PutTargets", Rule="all", Targets=[queue("q")])
-    bad = {"Id": "q", "Arn": f"arn:aws:lambda:{REGION}:{CUSTOMER}:function:f"}
+    bad = {"Id": "q", "Arn": f"arn:aws:dynamodb:{REGION}:{CUSTOMER}:table/t"}
     assert (await customer("PutTargets", Rule="all", Targets=[bad]))["FailedEntryCount"] == 1
     assert await listed(customer) == [queue("q")]
 

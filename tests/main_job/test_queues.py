@@ -1,61 +1,34 @@
 """SQS queues as targets and for dead letters, at an emulator of AWS, through the whole server."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import msgspec
 import pytest
-from moto.core.responses import BaseResponse
-from moto.server import ThreadedMotoServer
 from moto.sqs.models import sqs_backends
 from types_boto3_sqs import SQSClient
 
 from partnerbus.testing.receiver import Respond
+from tests.main_job.aws_world import NO_CREDENTIALS, aws_client, moto
 from tests.main_job.story import ACME, CUSTOMER, REGION, Story, begin, run
 
 pytestmark = pytest.mark.slow
 
 SOURCE = "aws.partner/acme.com/orders"
-NO_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "",
-    "AWS_SECRET_ACCESS_KEY": "",
-    "AWS_SHARED_CREDENTIALS_FILE": "/nowhere/credentials",
-    "AWS_CONFIG_FILE": "/nowhere/config",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
-
-
-def account_of(request: BaseResponse) -> str:
-    """The account whose id is the access key id, as most emulators have it; moto knows longer keys only."""
-    found = re.search(r"Credential=([0-9]{12})/", request.headers.get("Authorization", ""))
-    return found[1] if found else "000000000000"
 
 
 @pytest.fixture
-def moto_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr(BaseResponse, "get_current_account", account_of)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+def moto_url() -> Iterator[str]:
+    with moto() as url:
+        yield url
     sqs_backends.reset()
 
 
 @pytest.fixture
 def sqs(moto_url: str) -> Iterator[SQSClient]:
-    """The customer's own account at the emulator, which is not the emulator's default one."""
-    client = boto3.client(
-        "sqs",
-        region_name=REGION,
-        endpoint_url=moto_url,
-        aws_access_key_id=CUSTOMER,
-        aws_secret_access_key="x",
-    )
+    client = aws_client("sqs", moto_url)
     yield client
     client.close()
 

@@ -47,6 +47,9 @@ def test_values_get_their_types(tmp_path):
         ("region", "Frankfurt"),
         ("default_account", "12345"),
         ("aws_endpoint_url", "localhost:4566"),
+        ("aws_endpoints", "sqs"),
+        ("aws_endpoints", "sqs=localhost:4566"),
+        ("aws_endpoints", "queues=http://127.0.0.1:4566"),
         ("data", ""),
         ("max_entries_bytes", "1.5"),
     ],
@@ -78,6 +81,41 @@ def test_a_bad_value_is_a_sentence_wherever_it_stands(tmp_path, name, value):
 def test_what_only_looks_right_is_refused_too(name, value):
     with pytest.raises(ConfigurationError, match="but it must be text like"):
         load_settings({name: value}, {})
+
+
+def test_urls_by_service_from_everywhere(tmp_path):
+    file = tmp_path / "partnerbus.toml"
+    file.write_text('[aws.endpoints]\nsqs = "http://127.0.0.1:1"\nsns = "https://sns.test/"\n')
+    urls = {"sqs": "http://127.0.0.1:1", "sns": "https://sns.test/"}
+    assert load_settings({}, {}, file).aws_endpoints == urls
+    text = "sqs=http://127.0.0.1:1, sns=https://sns.test/"
+    assert load_settings({"aws_endpoints": text}, {}).aws_endpoints == urls
+    assert load_settings({}, {"PARTNERBUS_AWS_ENDPOINTS": text}).aws_endpoints == urls
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[aws.endpoints]\nsqs = 1\n",
+        '[aws.endpoints]\nqueues = "http://127.0.0.1:1"\n',
+        '[aws.endpoints.sqs]\nurl = "http://127.0.0.1:1"\n',
+        "aws-endpoints = [1]\n",
+    ],
+)
+def test_urls_that_are_none_are_a_sentence(tmp_path, text):
+    file = tmp_path / "partnerbus.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"aws-endpoints in .* must be service=URL pairs"):
+        load_settings({}, {}, file)
+
+
+def test_a_table_of_the_file_is_what_names_begin_with(tmp_path):
+    file = tmp_path / "partnerbus.toml"
+    file.write_text('[aws]\nendpoint-url = "http://127.0.0.1:5000"\n')
+    assert load_settings({}, {}, file).aws_endpoint_url == "http://127.0.0.1:5000"
+    file.write_text('[aws]\nendpoint = "http://127.0.0.1:5000"\n')
+    with pytest.raises(ConfigurationError, match=r"'aws-endpoint' in .* did you mean aws-endpoint"):
+        load_settings({}, {}, file)
 
 
 def test_a_number_in_the_file_may_not_be_true_or_a_list(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
+from partnerbus.targets.aws import FOREIGN
 from partnerbus.targets.dead_letter import DeadLetterNote
 from partnerbus.targets.registry import NO_SUCH_KIND, Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Receiver
@@ -37,6 +38,11 @@ def targets_of(*resources, allow_private: bool = False, aws_endpoint_url: str | 
         ("arn:aws:events:us-east-1:1:event-bus/b", "bus"),
         ("arn:aws:sqs:us-east-1:123456789012:q", "sqs"),
         ("arn:aws-cn:sqs:cn-north-1:1:q", "sqs"),
+        ("arn:aws:appsync:us-east-1:1:endpoints/graphql-api/a", "appsync"),
+        ("arn:aws:execute-api:us-east-1:1:a/prod/GET/", "execute-api"),
+        ("arn:aws:lambda:us-east-1:1:function:f", "lambda"),
+        ("arn:aws:redshift-serverless:us-east-1:1:workgroup/w", "redshift-data"),
+        ("arn:aws:states:us-east-1:1:stateMachine:m", "stepfunctions"),
     ],
 )
 def test_kinds(arn: str, kind: str):
@@ -48,10 +54,10 @@ def test_kinds(arn: str, kind: str):
 @pytest.mark.parametrize(
     "arn",
     [
-        "arn:aws:lambda:us-east-1:1:function:f",
+        "arn:aws:dynamodb:us-east-1:1:table/t",
         "arn:aws:events:us-east-1:1:rule/r",
         "arn:aws:events:us-east-1:1:connection/c/u",
-        "arn:aws:sns:us-east-1:1:t",
+        "arn:partnerbus:sns-like:us-east-1:1:t",
     ],
 )
 def test_unknown_kinds_are_refused(arn: str):
@@ -99,7 +105,7 @@ def test_the_node_s_own_credentials_are_lent_to_the_queue_s_account_only():
     foreign, mine = "arn:aws:sqs:us-east-1:999988887777:q", "arn:aws:sqs:us-east-1:123456789012:q"
     at_aws, emulated = targets_of(), targets_of(aws_endpoint_url="http://127.0.0.1:1")
     for target in (a_target(foreign), msgspec.structs.replace(a_target(mine), dead_letter_arn=foreign)):
-        assert at_aws.refusal(target, a_rule()) == "The queue belongs to another account."
+        assert at_aws.refusal(target, a_rule()) == FOREIGN
         assert emulated.refusal(target, a_rule()) is None
 
 

@@ -11,7 +11,9 @@ from types_boto3_sqs import SQSClient
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
-from partnerbus.targets.aws import AwsCall, AwsCaller
+from partnerbus.targets.aws import AwsCaller
+from partnerbus.targets.aws_endpoints import AwsEndpoints
+from partnerbus.targets.aws_service import AwsCall
 from partnerbus.targets.dead_letter import DeadLetterNote, DeadLetterQueue, dead_letter_refusal
 from partnerbus.targets.outbound import AiohttpOutbound, OutboundRequest, OutboundResponse
 from partnerbus.targets.sqs import SqsInvoker, SqsQueues
@@ -20,14 +22,8 @@ from tests.targets.things import ACCOUNT, REGION, a_rule, a_target, an_event, an
 
 
 @pytest.fixture(autouse=True)
-def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def no_credentials(no_aws_credentials: None) -> None:
     """A machine without AWS credentials."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    nowhere = tmp_path_factory.getbasetemp() / "no-such-file"
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +51,7 @@ def sqs(moto_url: str) -> Iterator[SQSClient]:
 @pytest.fixture
 async def queues(moto_url: str) -> AsyncIterator[SqsQueues]:
     outbound = AiohttpOutbound(SystemClock(), guard=None)
-    yield SqsQueues(AwsCaller(outbound, SystemClock(), moto_url))
+    yield SqsQueues(AwsCaller(outbound, SystemClock(), AwsEndpoints(everywhere=moto_url)))
     await outbound.close()
 
 
@@ -176,6 +172,7 @@ SEND = AwsCall(
     account=ACCOUNT,
     parameters={"QueueUrl": "http://q", "MessageBody": "{}"},
     expects="MessageId",
+    names_account=True,
 )
 
 
@@ -188,7 +185,7 @@ async def failure(caller: AwsCaller, call: AwsCall = SEND) -> Reply:
 @pytest.fixture
 async def caller(receiver: Receiver) -> AsyncIterator[AwsCaller]:
     outbound = AiohttpOutbound(SystemClock(), guard=None)
-    yield AwsCaller(outbound, SystemClock(), receiver.url)
+    yield AwsCaller(outbound, SystemClock(), AwsEndpoints(everywhere=receiver.url))
     await outbound.close()
 
 
@@ -261,14 +258,14 @@ async def test_credentials_of_the_chain_come_first(receiver: Receiver, caller: A
 
 async def test_without_credentials_aws_itself_is_not_called():
     outbound = AiohttpOutbound(SystemClock(), guard=None)
-    reply = await failure(AwsCaller(outbound, SystemClock(), None))
+    reply = await failure(AwsCaller(outbound, SystemClock(), AwsEndpoints()))
     await outbound.close()
     assert (reply.error, reply.retryable) == (ErrorCode.NO_PERMISSIONS, True)
 
 
 async def test_a_region_that_aws_does_not_have():
     outbound = AiohttpOutbound(SystemClock(), guard=None)
-    caller = AwsCaller(outbound, SystemClock(), None)
+    caller = AwsCaller(outbound, SystemClock(), AwsEndpoints())
     for region in ("nowhere-1", "evil.example/", "us-east-1.evil.example#"):
         reply = await failure(caller, msgspec.structs.replace(SEND, region=region))
         assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
@@ -277,7 +274,7 @@ async def test_a_region_that_aws_does_not_have():
 
 async def test_an_emulator_that_is_down_is_tried_again(receiver: Receiver):
     outbound = AiohttpOutbound(SystemClock(), guard=None)
-    caller = AwsCaller(outbound, SystemClock(), "http://no-such-host.invalid:4566")
+    caller = AwsCaller(outbound, SystemClock(), AwsEndpoints(everywhere="http://no-such-host.invalid:4566"))
     reply = await failure(caller)
     await outbound.close()
     assert (reply.error, reply.retryable) == (ErrorCode.CONNECTION_FAILURE, True)
@@ -312,7 +309,7 @@ async def test_at_aws_the_url_is_made_of_the_arn(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     calls = Calls()
-    queues = SqsQueues(AwsCaller(calls, SystemClock(), None))
+    queues = SqsQueues(AwsCaller(calls, SystemClock(), AwsEndpoints()))
     assert (await queues.send(queue_arn("q"), "{}")).accepted
     [request] = calls.requests
     assert request.url == f"https://sqs.{REGION}.amazonaws.com/"

@@ -13,7 +13,7 @@ import click
 
 from partnerbus import __version__
 from partnerbus.cli.asking import config_option
-from partnerbus.node.settings import Setting, Settings, load_settings, table
+from partnerbus.node.settings import ServiceUrls, Setting, Settings, load_settings, table
 
 ENOUGH_FILES = 65_536
 
@@ -24,7 +24,7 @@ starved the writer for up to seconds, with 0.5 ms still in some runs (measured).
 RECURSION_LEVELS = 4_000
 """Enough to read JSON of the documented 1,000 levels from anywhere in the code."""
 
-_METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", Path: "FOLDER"}
+_METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", Path: "FOLDER", ServiceUrls: "SERVICE=URL,…"}
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -38,7 +38,7 @@ def _option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., N
     if setting.kind is bool:
         flags = f"--{setting.option}/--no-{setting.option}"
         return click.option(flags, setting.name, default=None, help=setting.help)
-    shown = f"{setting.help}  [{setting.default}]" if setting.default != "" else setting.help
+    shown = f"{setting.help}  [{setting.default}]" if setting.default not in ("", {}) else setting.help
     metavar = "|".join(setting.kind) if issubclass(setting.kind, StrEnum) else _METAVARS[setting.kind]
     return click.option(f"--{setting.option}", setting.name, metavar=metavar, help=shown)
 

@@ -10,6 +10,15 @@ from enum import StrEnum
 import msgspec
 
 from partnerbus.model import arns
+from partnerbus.model.target_parameters import (
+    AppSyncParameters,
+    BatchParameters,
+    EcsParameters,
+    KinesisParameters,
+    RedshiftDataParameters,
+    RunCommandParameters,
+    SageMakerPipelineParameters,
+)
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -146,8 +155,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `subscription` is drawn when the target is first put and kept while it is replaced under the same id;
     `since` is the head of the bus's log at that moment, so older events are never owed to it.
     `parameters` holds, as JSON text of the wire form and by its name there, each structure of the target that
-    is given back exactly as it came: those that only one kind of target reads (ECS, Batch, …), and the wire
-    form of `retry`, `dead_letter_arn`, `message_group_id` and `http`.
+    is given back exactly as it came; beside it stands what the engine and the targets read of them.
     """
 
     id: str
@@ -162,6 +170,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dead_letter_arn: str | None = None
     message_group_id: str | None = None
     http: HttpParameters | None = None
+    kinesis: KinesisParameters | None = None
+    run_command: RunCommandParameters | None = None
+    ecs: EcsParameters | None = None
+    batch: BatchParameters | None = None
+    redshift_data: RedshiftDataParameters | None = None
+    sagemaker: SageMakerPipelineParameters | None = None
+    app_sync: AppSyncParameters | None = None
     parameters: dict[str, str] = {}
 
 

@@ -50,6 +50,7 @@ _TOKEN = re.compile(r'\\.|"|<([A-Za-z0-9_.\-]+)>', re.DOTALL)
 _QUOTE = re.compile(rb'(\\.)|"', re.DOTALL)
 
 _encode = msgspec.json.Encoder().encode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -106,6 +107,15 @@ def input_refusal(target: Target) -> str | None:
     if target.input_transformer is not None:
         return _template_refusal(target.id, target.input_transformer)
     return None
+
+
+def template_members(transformer: InputTransformer) -> frozenset[str] | None:
+    """The members of the JSON object that a template makes; None if it makes something else."""
+    pieces = _cut(transformer.template, _RESERVED.union(transformer.paths))
+    try:
+        return frozenset(_decode_members(b"".join(_stand_in(piece) for piece in pieces)))
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 # -- the simple kinds --------------------------------------------------------------------------------------

@@ -124,6 +124,7 @@ class Node:
         settings = TargetSettings(
             allow_private=self.settings.allow_private_targets,
             aws_endpoint_url=self.settings.aws_endpoint_url or None,
+            aws_endpoints=self.settings.aws_endpoints,
         )
         return make_targets(settings, found.catalog, found.secrets, self.clock, self._forward)
 

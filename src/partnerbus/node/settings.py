@@ -11,7 +11,7 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from partnerbus.edge.sigv4 import REGION
 from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.targets.aws_endpoints import SERVICES
 
 PREFIX = "PARTNERBUS_"
 
@@ -33,11 +34,18 @@ SERVICE_LINK = re.compile(r"PARTNERBUS_(SERVICE_(HOST|PORT)|PORT_\d+_)")
 """What Kubernetes adds to the environment of every pod beside a service that is named partnerbus."""
 
 
+URL = r"https?://[^\s/,]+[^\s,]*"
+
+
 class AuthMode(StrEnum):
     """How callers of the API are told apart."""
 
     SIGV4 = "sigv4"
     NONE = "none"
+
+
+class ServiceUrls(dict[str, str]):
+    """URLs by AWS service: a table in the file, `sqs=http://…,sns=http://…` as text."""
 
 
 class LogLevel(StrEnum):
@@ -88,10 +96,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         _text(
             "Where AWS targets are called, for an emulator; empty is AWS itself.",
-            pattern=r"^(https?://[^\s/]+\S*)?\Z",
+            pattern=rf"^({URL})?\Z",
             examples=["http://127.0.0.1:5000"],
         ),
     ] = ""
+    aws_endpoints: Annotated[
+        ServiceUrls,
+        _text(
+            "Where single AWS services are called, named as the AWS CLI names them; in the file a table.",
+        ),
+    ] = ServiceUrls()
     max_entries_bytes: Annotated[
         int, _text("How large the entries of one call may be together.", ge=1_024, le=16_777_216)
     ] = 1_048_576
@@ -135,15 +149,29 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def read(self, value: object, where: str) -> object:
         """`value`, as found at `where`, as this setting's type; a `ConfigurationError` if it cannot be."""
         try:
-            return msgspec.convert(value, self.annotation, strict=not isinstance(value, str), dec_hook=_path)
+            return msgspec.convert(
+                value, self.annotation, strict=not isinstance(value, str), dec_hook=_own_type
+            )
         except msgspec.ValidationError:
             raise ConfigurationError(f"{where} is {value!r}, but it must be {self.takes}") from None
 
 
-def _path(kind: type, value: object) -> object:
+def _own_type(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str) and value:
         return Path(value)
+    if kind is ServiceUrls:
+        return _service_urls(value)
     raise msgspec.ValidationError("not a path")
+
+
+def _service_urls(value: object) -> ServiceUrls:
+    """A table of the file, or the text of the other places."""
+    if isinstance(value, str):
+        value = dict(pair.strip().partition("=")[::2] for pair in value.split(",") if pair.strip())
+    found = msgspec.convert(value, dict[str, Annotated[str, Meta(pattern=rf"^{URL}\Z")]])
+    if unknown := set(found) - SERVICES:
+        raise msgspec.ValidationError(f"no service {unknown}")
+    return ServiceUrls(found)
 
 
 @cache
@@ -175,6 +203,8 @@ def _in_words(kind: type, meta: Meta) -> str:
         return f"a whole number from {meta.ge}" + (f" to {meta.le}" if meta.le is not None else "")
     if kind is Path:
         return "the path of a folder"
+    if kind is ServiceUrls:
+        return f"service=URL pairs with services among {', '.join(sorted(SERVICES))}"
     return f"text like {meta.examples[0]}" if meta.examples else "text"
 
 
@@ -249,10 +279,22 @@ def _from_file(path: Path) -> dict[str, object]:
 
 def _read_file_values(found: Mapping[str, object], path: Path) -> Iterator[tuple[str, object]]:
     known = {setting.option: setting for setting in table().values()}
-    for option, value in found.items():
+    for option, value in _joined(found, known):
         if option not in known:
             raise ConfigurationError(f"{option!r} in {path} is no setting{_hint(option, known)}")
         yield known[option].name, known[option].read(value, f"{option} in {path}")
+
+
+def _joined(
+    found: Mapping[str, object], known: Collection[str], prefix: str = ""
+) -> Iterator[tuple[str, object]]:
+    """Tables may be used for what names share: `[aws.endpoints]` is the setting `aws-endpoints`."""
+    for key, value in found.items():
+        option = prefix + key
+        if isinstance(value, dict) and option not in known:
+            yield from _joined(value, known, f"{option}-")
+        else:
+            yield option, value
 
 
 def _hint(word: str, known: Mapping[str, Setting]) -> str:

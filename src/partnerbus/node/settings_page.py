@@ -22,6 +22,15 @@ PARTNERBUS_KEEP_EVENTS_SECONDS=600           # environment
 keep-events-seconds = 600                    # file, TOML
 ```
 
+In the file, what names begin with may be a table. `aws-endpoints` is a table itself; as text it is
+`sqs=http://127.0.0.1:9324,sns=http://127.0.0.1:4566`.
+
+```
+[aws.endpoints]
+sqs = "http://127.0.0.1:9324"
+execute-api = "http://127.0.0.1:4566/apis/{api}"   # {api} becomes the id of the API; appsync too
+```
+
 | setting | environment | takes | default | |
 | --- | --- | --- | --- | --- |
 """
@@ -51,7 +60,7 @@ def _row(setting: Setting) -> str:
 def _default(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if value == "":
+    if value in ("", {}):
         return "empty"
     return f"`{value.value if isinstance(value, StrEnum) else value}`"
 

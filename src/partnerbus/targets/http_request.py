@@ -1,4 +1,4 @@
-"""The HTTP request of an API destination, from its parts.
+"""The HTTP request of an API destination or an API of API Gateway, from its parts.
 
 Three layers give headers, query parameters and the body's members: the service's defaults, the target's
 HttpParameters, the connection's; a later one wins over an equal name of an earlier one (documented). The
@@ -51,7 +51,7 @@ class BadRequest(ValueError):
 
 
 class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is made of. `parameters` are the connection's, opened; `authorization` its header.
+    """What a request is made of. `parameters` are a connection's, opened; `authorization` its header.
 
     `tls` is the context that shows the connection's client certificate, if it has one.
     """
@@ -60,8 +60,8 @@ class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     payload: bytes
     target: HttpParameters
-    parameters: tuple[ConnectionParameter, ...]
-    authorization: tuple[str, str]
+    parameters: tuple[ConnectionParameter, ...] = ()
+    authorization: tuple[str, str] | None = None
     tls: ssl.SSLContext | None = None
 
 
@@ -117,10 +117,11 @@ def _segment(value: str) -> str:
 def _headers(parts: RequestParts, document: EventDocument) -> dict[str, str]:
     target = {name: _resolved(value, name, document) for name, value in parts.target.headers.items()}
     merged = merge_headers(_DEFAULT_HEADERS, target, placed(parts.parameters, ParameterPlace.HEADER))
-    name, value = parts.authorization
-    if name.lower() in STRIPPED_HEADERS:
-        raise BadRequest("The API key's header is one that cannot be set.")
-    merged[name.lower()] = (name, value)
+    if parts.authorization is not None:
+        name, value = parts.authorization
+        if name.lower() in STRIPPED_HEADERS:
+            raise BadRequest("The API key's header is one that cannot be set.")
+        merged[name.lower()] = (name, value)
     headers = {**dict(merged.values()), **_FIXED_HEADERS}
     check_headers(headers)
     return headers

@@ -11,29 +11,84 @@ from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.authorization import Opener
 from partnerbus.targets.aws import AwsCaller
+from partnerbus.targets.aws_endpoints import AwsEndpoints
+from partnerbus.targets.aws_http import AwsHttp
+from partnerbus.targets.aws_kind import AwsInvoker, AwsKind
 from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
 from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.services.app_sync import AppSyncInvoker
+from partnerbus.targets.services.batch import BATCH
+from partnerbus.targets.services.code import CODE_BUILD, CODE_PIPELINE
+from partnerbus.targets.services.ecs import ECS
+from partnerbus.targets.services.execute_api import ExecuteApiInvoker
+from partnerbus.targets.services.firehose import FIREHOSE
+from partnerbus.targets.services.functions import LAMBDA
+from partnerbus.targets.services.glue import GLUE
+from partnerbus.targets.services.kinesis import KINESIS
+from partnerbus.targets.services.logs import LOGS
+from partnerbus.targets.services.redshift import REDSHIFT_CLUSTER, REDSHIFT_WORKGROUP
+from partnerbus.targets.services.sagemaker import SAGEMAKER
+from partnerbus.targets.services.sns import SNS
+from partnerbus.targets.services.ssm import SSM
+from partnerbus.targets.services.state_machines import STATE_MACHINE
 from partnerbus.targets.sqs import SqsInvoker, SqsQueues
 from partnerbus.targets.tokens import Tokens
 
+AWS_KINDS: dict[str, AwsKind] = {
+    "batch": BATCH,
+    "codebuild": CODE_BUILD,
+    "codepipeline": CODE_PIPELINE,
+    "ecs": ECS,
+    "firehose": FIREHOSE,
+    "glue": GLUE,
+    "kinesis": KINESIS,
+    "lambda": LAMBDA,
+    "logs": LOGS,
+    "redshift": REDSHIFT_CLUSTER,
+    "redshift-serverless": REDSHIFT_WORKGROUP,
+    "sagemaker": SAGEMAKER,
+    "sns": SNS,
+    "ssm": SSM,
+    "states": STATE_MACHINE,
+}
+"""What one call delivers to, by the service of the ARN."""
+
 NO_SUCH_KIND = (
-    "This node has no targets of that kind: it delivers to API destinations, SQS queues and event buses."
+    "Nothing is delivered to resources of that kind: targets are API destinations, event buses and what "
+    "belongs to one of " + ", ".join(sorted({"appsync", "execute-api", "sqs", *AWS_KINDS})) + "."
 )
+
+READ_BY = {
+    "AppSyncParameters": ("appsync",),
+    "BatchParameters": ("batch",),
+    "EcsParameters": ("ecs",),
+    "HttpParameters": ("http", "execute-api"),
+    "KinesisParameters": ("kinesis",),
+    "RedshiftDataParameters": ("redshift-data",),
+    "RunCommandParameters": ("ssm",),
+    "SageMakerPipelineParameters": ("sagemaker",),
+    "SqsParameters": ("sqs",),
+}
+"""Which kinds read a structure of a target; with any other it could have no effect, so it is refused."""
+
+NOT_FOR_THIS_KIND = "{} cannot be used with this target."
 
 
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator decides about targets.
 
     `allow_private`: whether targets may be in this node's private network. `aws_endpoint_url`: where AWS
-    services are called instead of at AWS (an emulator); exempt from the address check.
+    services are called instead of at AWS (an emulator); `aws_endpoints`: where single ones are. Those are
+    exempt from the address check.
     """
 
     allow_private: bool = False
     aws_endpoint_url: str | None = None
+    aws_endpoints: Mapping[str, str] = {}
 
 
 class Targets:
@@ -69,12 +124,12 @@ class Targets:
             refusal = self.dead_letter_queue.refusal(target.dead_letter_arn, rule.account)
             if refusal is not None:
                 return refusal
-        invoker = self.invoker(target.arn)
-        if invoker is not None:
-            return invoker.refusal(target, rule)
         if Arn.parse(target.arn) is None:
             return "The target's ARN is not valid."
-        return NO_SUCH_KIND
+        invoker = self.invoker(target.arn)
+        if invoker is None:
+            return NO_SUCH_KIND
+        return _foreign_structure(target, invoker.kind) or invoker.refusal(target, rule)
 
     def url_refusal(self, url: str) -> str | None:
         """Why an API destination must not have this URL, as a sentence; None if it may."""
@@ -94,13 +149,25 @@ def make_targets(
     outbound = AiohttpOutbound(clock, guard)
     aws_outbound = AiohttpOutbound(clock, guard=None)
     tokens = Tokens(secrets, outbound, clock)
-    queues = SqsQueues(AwsCaller(aws_outbound, clock, settings.aws_endpoint_url))
+    opener = Opener(secrets, tokens, ClientContexts(secrets))
+    endpoints = AwsEndpoints(everywhere=settings.aws_endpoint_url, by_service=settings.aws_endpoints)
+    aws = AwsCaller(aws_outbound, clock, endpoints)
+    aws_http = AwsHttp(aws, outbound)
+    queues = SqsQueues(aws)
     invokers: dict[str, Invoker] = {
-        "events:api-destination": HttpInvoker(
-            lookup, Opener(secrets, tokens, ClientContexts(secrets)), outbound, clock
-        ),
+        **{service: AwsInvoker(aws, kind) for service, kind in AWS_KINDS.items()},
+        "events:api-destination": HttpInvoker(lookup, opener, outbound, clock),
         "events:event-bus": BusInvoker(lookup, forward),
+        "appsync": AppSyncInvoker(aws, aws_http),
+        "execute-api": ExecuteApiInvoker(aws, aws_http, clock),
         "sqs": SqsInvoker(queues),
     }
     close = (tokens.close, outbound.close, aws_outbound.close)
     return Targets(invokers, DeadLetterQueue(queues), guard, tokens, close)
+
+
+def _foreign_structure(target: Target, kind: str) -> str | None:
+    for name in target.parameters:
+        if kind not in READ_BY.get(name, (kind,)):
+            return NOT_FOR_THIS_KIND.format(name)
+    return None

@@ -1,13 +1,18 @@
 """SQS queues: as targets, and as what dead letters are sent to."""
 
+import re
 from collections.abc import Mapping
 
 from partnerbus.model.arns import Arn
 from partnerbus.model.paths import EventDocument, resolve
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Rule, Target
-from partnerbus.targets.aws import AwsCall, AwsCaller
+from partnerbus.targets.aws import AwsCaller
+from partnerbus.targets.aws_service import AwsCall
 from partnerbus.targets.invoker import Invocation
+
+QUEUE = r"[A-Za-z0-9_-]{1,80}(\.fifo)?"
+"""What a queue is called."""
 
 URLS_KEPT = 10_000
 """How many queue URLs are remembered."""
@@ -25,15 +30,11 @@ class SqsQueues:
         self._urls: dict[str, str] = {}
 
     def refusal(self, queue_arn: str, account: str) -> str | None:
-        """Why `account` may not have anything sent to a queue; None if it may.
-
-        At AWS this node signs with its own credentials, whoever's rule it is: they are lent to the queue's
-        own account only. An emulator has no accounts to keep apart.
-        """
+        """Why `account` may not have anything sent to a queue; None if it may."""
         arn = Arn.parse(queue_arn)
-        if arn is None or self._aws.is_emulated or arn.account == account:
-            return None
-        return "The queue belongs to another account."
+        if arn is None or arn.service != "sqs" or not re.fullmatch(QUEUE, arn.resource):
+            return "That is no ARN of an SQS queue."
+        return self._aws.refusal("sqs", arn, account)
 
     async def send(
         self,
@@ -65,7 +66,7 @@ class SqsQueues:
         return answer
 
     async def _url(self, arn: Arn) -> str | Reply:
-        if not self._aws.is_emulated:
+        if self._aws.emulator("sqs") is None:
             suffix = "amazonaws.com.cn" if arn.partition == "aws-cn" else "amazonaws.com"
             return f"https://sqs.{arn.region}.{suffix}/{arn.account}/{arn.resource}"
         known = self._urls.get(str(arn))
@@ -125,4 +126,5 @@ def _call(arn: Arn, operation: str, parameters: Mapping[str, object], expects: s
         account=arn.account,
         parameters=parameters,
         expects=expects,
+        names_account=True,
     )

@@ -16,17 +16,23 @@ from partnerbus.api.v1.buses import find_bus
 from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.api.v1.rules import existing_rule
 from partnerbus.api.v1.shapes import DeadLetterConfig, Shape, managed, retried
+from partnerbus.api.v1.target_parameters import Json, typed
 from partnerbus.model import resources
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import HttpParameters, RetryPolicy, Rule, Target
+from partnerbus.model.target_parameters import (
+    AppSyncParameters,
+    BatchParameters,
+    EcsParameters,
+    KinesisParameters,
+    RedshiftDataParameters,
+    RunCommandParameters,
+    SageMakerPipelineParameters,
+)
 from partnerbus.model.transform import input_refusal
 
 CANNOT_BE_SERVED = "ValidationException"
 """The code of an entry whose target this node cannot deliver to. Assumed; no list of codes is documented."""
-
-
-Json = dict[str, object]
-"""A structure that is kept and given back, and read by one kind of target only."""
 
 
 class InputTransformerShape(Shape, frozen=True, kw_only=True):
@@ -169,6 +175,13 @@ def _target(shape: TargetShape, before: Target | None, since: int, call: Call) -
         dead_letter_arn=None if dead_letters is None else dead_letters.arn,
         message_group_id=None if sqs is None else sqs.message_group_id,
         http=None if http is None else _http(http),
+        kinesis=typed(shape.kinesis_parameters, KinesisParameters),
+        run_command=typed(shape.run_command_parameters, RunCommandParameters),
+        ecs=typed(shape.ecs_parameters, EcsParameters),
+        batch=typed(shape.batch_parameters, BatchParameters),
+        redshift_data=typed(shape.redshift_data_parameters, RedshiftDataParameters),
+        sagemaker=typed(shape.sage_maker_pipeline_parameters, SageMakerPipelineParameters),
+        app_sync=typed(shape.app_sync_parameters, AppSyncParameters),
         parameters=_as_they_came(shape),
     )
 

@@ -1,0 +1,39 @@
+"""Which AWS services targets call, and where."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+SERVICES = frozenset(
+    {
+        "appsync",
+        "batch",
+        "codebuild",
+        "codepipeline",
+        "ecs",
+        "execute-api",
+        "firehose",
+        "glue",
+        "kinesis",
+        "lambda",
+        "logs",
+        "redshift-data",
+        "sagemaker",
+        "sns",
+        "sqs",
+        "ssm",
+        "stepfunctions",
+    }
+)
+"""The services that targets call, by the names that botocore and the AWS CLI have for them."""
+
+
+class AwsEndpoints(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the operator has services called instead of at AWS: `everywhere`, or by service."""
+
+    everywhere: str | None = None
+    by_service: Mapping[str, str] = {}
+
+    def url(self, service: str) -> str | None:
+        """The URL that stands in for a service; None for AWS itself."""
+        return self.by_service.get(service, self.everywhere)

@@ -1,0 +1,1 @@
+"""AWS services as targets, one file per service."""

@@ -1,0 +1,55 @@
+"""CodeBuild projects and CodePipeline pipelines: each event starts one."""
+
+from partnerbus.model.arns import Arn
+from partnerbus.targets.aws_kind import AwsKind, account_of, input_object
+from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.invoker import Invocation
+
+BUILD_TYPE = "buildType"
+BATCH = "BATCH"
+"""The member of the input that asks for a batch of builds, and how (documented)."""
+
+
+def _start_build(invocation: Invocation, arn: Arn) -> AwsCall:
+    """The input's members are those of the operation (documented); others are left out."""
+    given = input_object(invocation)
+    in_batch = given.get(BUILD_TYPE) == BATCH
+    return AwsCall(
+        service="codebuild",
+        operation="StartBuildBatch" if in_batch else "StartBuild",
+        region=arn.region,
+        account=account_of(invocation, arn),
+        parameters={"projectName": arn.resource.removeprefix("project/")},
+        to_fit=given,
+        expects="buildBatch" if in_batch else "build",
+    )
+
+
+def _start_pipeline(invocation: Invocation, arn: Arn) -> AwsCall:
+    return AwsCall(
+        service="codepipeline",
+        operation="StartPipelineExecution",
+        region=arn.region,
+        account=account_of(invocation, arn),
+        parameters={"name": arn.resource},
+        expects="pipelineExecutionId",
+    )
+
+
+CODE_BUILD = AwsKind(
+    name="codebuild",
+    service="codebuild",
+    resource=r"project/[A-Za-z0-9_-]{1,255}",
+    form="project/NAME",
+    call=_start_build,
+    token="idempotencyToken",  # noqa: S106 - the name of a member
+)
+
+CODE_PIPELINE = AwsKind(
+    name="codepipeline",
+    service="codepipeline",
+    resource=r"[A-Za-z0-9.@_-]{1,100}",
+    form="the pipeline's name",
+    call=_start_pipeline,
+    token="clientRequestToken",  # noqa: S106 - the name of a member
+)
