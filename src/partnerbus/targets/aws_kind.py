@@ -1,12 +1,13 @@
 """AWS resources as targets: what differs from kind to kind is an `AwsKind`, the rest is here, once.
 
-A kind is data and one small function that makes a call of an invocation. The ARN is checked when the target
-is put and trusted afterwards; whether the resource exists shows at the first delivery (documented).
+A kind is data and one small function that says what is asked of the service for an event. The ARN is checked
+when the target is put and trusted afterwards; whether the resource exists shows at the first delivery
+(documented).
 """
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -38,6 +39,15 @@ def _whatever(_: Output) -> Reply:
     return ACCEPTED
 
 
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked of a service: the particulars of an `AwsCall`, whose members these are."""
+
+    operation: str
+    parameters: Mapping[str, object]
+    to_fit: Mapping[str, object] = {}
+    expects: str | None = None
+
+
 class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of AWS resource as a target.
 
@@ -45,22 +55,24 @@ class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
     pattern of the ARN's last part, `form` says it in words. `needs` names the structure that a target cannot
     do without, `refusal` says what else is wrong with one.
 
-    `call` may raise `Unusable` and `NothingAtPath`; `judge` reads what a call that went well says about the
-    event. `token` is the operation's member that makes a repeated call one with the first, `repeated` the
-    error that says that the first did it. `missing` makes what the call does not find, such as a log stream.
+    `call` may raise `Unusable` and `NothingAtPath`; `names_account` is `AwsCall`'s. `judge` reads what a call
+    that went well says about the event. `token` is the operation's member that makes a repeated call one with
+    the first, `repeated` the error that says that the first did it. `missing` makes what the call does not
+    find, such as a log stream.
     """
 
     name: str
     service: str
     resource: str
     form: str
-    call: Callable[[Invocation, Arn], AwsCall]
+    call: Callable[[Invocation, Arn], Ask]
+    names_account: bool = False
     needs: str | None = None
     refusal: Callable[[Target], str | None] = _nothing_more
     judge: Callable[[Output], Reply] = _whatever
     token: str | None = None
     repeated: ErrorCode | None = None
-    missing: Callable[[Invocation, Arn], AwsCall] | None = None
+    missing: Callable[[Invocation, Arn], Ask] | None = None
 
 
 class AwsInvoker:
@@ -89,40 +101,41 @@ class AwsInvoker:
         if refusal is not None:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         try:
-            call = self._kind.call(invocation, arn)
+            ask = self._with_token(self._kind.call(invocation, arn), invocation)
         except (Unusable, NothingAtPath) as error:
             return Reply(error=ErrorCode.INVALID_PARAMETER, message=str(error))
-        return await self._make(call, invocation, arn)
-
-    async def _make(self, call: AwsCall, invocation: Invocation, arn: Arn) -> Reply:
-        answer = await self._aws.call(self._with_token(call, invocation))
+        answer = await self._call(ask, invocation, arn)
         if isinstance(answer, Reply) and answer.error is ErrorCode.NO_RESOURCE and self._kind.missing:
-            answer = await self._make_and_call(self._kind.missing(invocation, arn), call)
+            made = await self._call(self._kind.missing(invocation, arn), invocation, arn)
+            is_there = not isinstance(made, Reply) or made.error is ErrorCode.RESOURCE_ALREADY_EXISTS
+            answer = await self._call(ask, invocation, arn) if is_there else made
         if isinstance(answer, Reply):
             return ACCEPTED if answer.error is self._kind.repeated else answer
         return self._kind.judge(answer)
 
-    async def _make_and_call(self, make: AwsCall, call: AwsCall) -> Output | Reply:
-        made = await self._aws.call(make)
-        if isinstance(made, Reply) and made.error is not ErrorCode.RESOURCE_ALREADY_EXISTS:
-            return made
+    async def _call(self, ask: Ask, invocation: Invocation, arn: Arn) -> Output | Reply:
+        """Public resources, such as AWS's own documents, are used in the rule's account."""
+        call = AwsCall(
+            service=self._kind.service,
+            operation=ask.operation,
+            region=arn.region,
+            account=arn.account or invocation.rule.account,
+            parameters=ask.parameters,
+            to_fit=ask.to_fit,
+            expects=ask.expects,
+            names_account=self._kind.names_account,
+        )
         return await self._aws.call(call)
 
-    def _with_token(self, call: AwsCall, invocation: Invocation) -> AwsCall:
+    def _with_token(self, ask: Ask, invocation: Invocation) -> Ask:
         """The same token for the same delivery, as long as what is asked for stays the same."""
         if self._kind.token is None:
-            return call
-        asked = repr((call.operation, call.parameters, call.to_fit))
-        token = str(uuid.uuid5(_TOKENS, f"{invocation.delivery_id} {asked}"))
-        return msgspec.structs.replace(call, parameters={**call.parameters, self._kind.token: token})
+            return ask
+        token = str(uuid.uuid5(_TOKENS, f"{invocation.delivery_id} {ask!r}"))
+        return msgspec.structs.replace(ask, parameters={**ask.parameters, self._kind.token: token})
 
 
 # -- what kinds share --------------------------------------------------------------------------------------
-
-
-def account_of(invocation: Invocation, arn: Arn) -> str:
-    """Whose resource it is: public ones, such as documents of AWS, are used in the rule's account."""
-    return arn.account or invocation.rule.account
 
 
 def document_of(invocation: Invocation) -> EventDocument:

@@ -6,22 +6,18 @@ Of the input three members count: ContainerOverrides, DependsOn and Parameters (
 import msgspec
 
 from partnerbus.model.arns import Arn
-from partnerbus.targets.aws_kind import AwsKind, account_of, input_object
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, input_object
 from partnerbus.targets.invoker import Invocation
 
 TAKEN = frozenset({"containeroverrides", "dependson", "parameters"})
 
 
-def _submit(invocation: Invocation, arn: Arn) -> AwsCall:
+def _submit(invocation: Invocation, arn: Arn) -> Ask:
     batch = invocation.target.batch
     assert batch is not None
     taken = {name: value for name, value in input_object(invocation).items() if name.lower() in TAKEN}
-    return AwsCall(
-        service="batch",
+    return Ask(
         operation="SubmitJob",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={
             "jobQueue": str(arn),
             "jobDefinition": batch.job_definition,

@@ -1,8 +1,7 @@
 """CodeBuild projects and CodePipeline pipelines: each event starts one."""
 
 from partnerbus.model.arns import Arn
-from partnerbus.targets.aws_kind import AwsKind, account_of, input_object
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, input_object
 from partnerbus.targets.invoker import Invocation
 
 BUILD_TYPE = "buildType"
@@ -10,27 +9,21 @@ BATCH = "BATCH"
 """The member of the input that asks for a batch of builds, and how (documented)."""
 
 
-def _start_build(invocation: Invocation, arn: Arn) -> AwsCall:
+def _start_build(invocation: Invocation, arn: Arn) -> Ask:
     """The input's members are those of the operation (documented); others are left out."""
     given = input_object(invocation)
     in_batch = given.get(BUILD_TYPE) == BATCH
-    return AwsCall(
-        service="codebuild",
+    return Ask(
         operation="StartBuildBatch" if in_batch else "StartBuild",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={"projectName": arn.resource.removeprefix("project/")},
         to_fit=given,
         expects="buildBatch" if in_batch else "build",
     )
 
 
-def _start_pipeline(invocation: Invocation, arn: Arn) -> AwsCall:
-    return AwsCall(
-        service="codepipeline",
+def _start_pipeline(_: Invocation, arn: Arn) -> Ask:
+    return Ask(
         operation="StartPipelineExecution",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={"name": arn.resource},
         expects="pipelineExecutionId",
     )

@@ -13,8 +13,7 @@ from partnerbus.model.reply import ACCEPTED, BODY_HEAD_BYTES, ErrorCode, Reply
 from partnerbus.model.resources import Target
 from partnerbus.model.target_parameters import resolved
 from partnerbus.targets.aws_errors import Output, unreadable
-from partnerbus.targets.aws_kind import AwsKind, account_of, document_of, has_input, input_object
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, document_of, has_input, input_object
 from partnerbus.targets.invoker import Invocation
 
 STARTED_BY = "events-rule/"
@@ -30,15 +29,12 @@ def _refusal(target: Target) -> str | None:
     return None
 
 
-def _run_task(invocation: Invocation, arn: Arn) -> AwsCall:
+def _run_task(invocation: Invocation, arn: Arn) -> Ask:
     assert invocation.target.ecs is not None
     ecs = resolved(invocation.target.ecs, document_of(invocation))
     overrides = {"overrides": input_object(invocation)} if has_input(invocation.target) else {}
-    return AwsCall(
-        service="ecs",
+    return Ask(
         operation="RunTask",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={
             "cluster": str(arn),
             "taskDefinition": ecs.task_definition_arn,

@@ -1,19 +1,15 @@
 """Firehose streams: the input is a record's data as it is; no newline is added (documented)."""
 
 from partnerbus.model.arns import Arn
-from partnerbus.targets.aws_kind import AwsKind, account_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind
 from partnerbus.targets.invoker import Invocation
 
 PREFIX = "deliverystream/"
 
 
-def _put_record(invocation: Invocation, arn: Arn) -> AwsCall:
-    return AwsCall(
-        service="firehose",
+def _put_record(invocation: Invocation, arn: Arn) -> Ask:
+    return Ask(
         operation="PutRecord",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={
             "DeliveryStreamName": arn.resource.removeprefix(PREFIX),
             "Record": {"Data": invocation.payload},

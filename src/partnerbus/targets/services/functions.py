@@ -6,23 +6,18 @@ What the function then does with it, and whether it fails, is Lambda's own affai
 from partnerbus.model.arns import Arn
 from partnerbus.model.reply import ACCEPTED, Reply
 from partnerbus.targets.aws_errors import Output, unreadable
-from partnerbus.targets.aws_kind import AwsKind, account_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind
 from partnerbus.targets.invoker import Invocation
 
 QUEUED = 202
 """The status of an asynchronous invocation that Lambda took."""
 
 
-def _invoke(invocation: Invocation, arn: Arn) -> AwsCall:
-    return AwsCall(
-        service="lambda",
+def _invoke(invocation: Invocation, arn: Arn) -> Ask:
+    return Ask(
         operation="Invoke",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={"FunctionName": str(arn), "InvocationType": "Event", "Payload": invocation.payload},
         expects="StatusCode",
-        names_account=True,
     )
 
 
@@ -38,5 +33,6 @@ LAMBDA = AwsKind(
     resource=r"function:[A-Za-z0-9_-]+(:[A-Za-z0-9$_-]+)?",
     form="function:NAME or function:NAME:QUALIFIER",
     call=_invoke,
+    names_account=True,
     judge=_judge,
 )

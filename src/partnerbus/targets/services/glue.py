@@ -7,20 +7,16 @@ by StartWorkflowRun. It gets the run property that event-driven runs have: the i
 import msgspec
 
 from partnerbus.model.arns import Arn
-from partnerbus.targets.aws_kind import AwsKind, account_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind
 from partnerbus.targets.invoker import Invocation
 
 EVENT_IDS = "aws:eventIds"
 
 
-def _start(invocation: Invocation, arn: Arn) -> AwsCall:
+def _start(invocation: Invocation, arn: Arn) -> Ask:
     ids = msgspec.json.encode([invocation.record.event.id]).decode()
-    return AwsCall(
-        service="glue",
+    return Ask(
         operation="StartWorkflowRun",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={"Name": arn.resource.removeprefix("workflow/"), "RunProperties": {EVENT_IDS: ids}},
         expects="RunId",
     )

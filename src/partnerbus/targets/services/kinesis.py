@@ -2,27 +2,22 @@
 
 from partnerbus.model.arns import Arn
 from partnerbus.model.paths import PathError, parse_path, string_text
-from partnerbus.targets.aws_kind import AwsKind, account_of, document_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, document_of
 from partnerbus.targets.invoker import Invocation
 
 KEY_CHARACTERS = 256
 """How long a partition key may be; a longer one is cut, which keeps equal keys together (assumed)."""
 
 
-def _put_record(invocation: Invocation, arn: Arn) -> AwsCall:
-    return AwsCall(
-        service="kinesis",
+def _put_record(invocation: Invocation, arn: Arn) -> Ask:
+    return Ask(
         operation="PutRecord",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={
             "StreamARN": str(arn),
             "Data": invocation.payload,
             "PartitionKey": partition_key(invocation)[:KEY_CHARACTERS],
         },
         expects="SequenceNumber",
-        names_account=True,
     )
 
 
@@ -48,4 +43,5 @@ KINESIS = AwsKind(
     resource=r"stream/[A-Za-z0-9_.-]{1,128}",
     form="stream/NAME",
     call=_put_record,
+    names_account=True,
 )

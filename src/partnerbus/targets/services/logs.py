@@ -10,12 +10,12 @@ from typing import cast
 import msgspec
 
 from partnerbus.model.arns import Arn
+from partnerbus.model.paths import string_text
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Target
 from partnerbus.model.transform import template_members
 from partnerbus.targets.aws_errors import Output
-from partnerbus.targets.aws_kind import AwsKind, Unusable, account_of, has_input, input_object
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, Unusable, has_input
 from partnerbus.targets.invoker import Invocation
 
 MEMBERS = frozenset({"timestamp", "message"})
@@ -28,6 +28,14 @@ REJECTED = Reply(
 )
 
 
+class _Templated(msgspec.Struct):
+    timestamp: object
+    message: msgspec.Raw
+
+
+_decode_templated = msgspec.json.Decoder(_Templated).decode
+
+
 def _refusal(target: Target) -> str | None:
     if target.input is not None or target.input_path is not None:
         return NO_INPUT
@@ -36,23 +44,20 @@ def _refusal(target: Target) -> str | None:
     return None if template_members(target.input_transformer) == MEMBERS else BAD_TEMPLATE
 
 
-def _put_log_events(invocation: Invocation, arn: Arn) -> AwsCall:
+def _put_log_events(invocation: Invocation, arn: Arn) -> Ask:
     event = _templated(invocation) if has_input(invocation.target) else _untouched(invocation)
     return _call("PutLogEvents", invocation, arn, logEvents=[event])
 
 
-def _create_log_stream(invocation: Invocation, arn: Arn) -> AwsCall:
+def _create_log_stream(invocation: Invocation, arn: Arn) -> Ask:
     return _call("CreateLogStream", invocation, arn)
 
 
-def _call(operation: str, invocation: Invocation, arn: Arn, **more: object) -> AwsCall:
+def _call(operation: str, invocation: Invocation, arn: Arn, **more: object) -> Ask:
     """A call about the stream of a rule's target: one name as long as the target is there (assumed)."""
     stream = f"{invocation.rule.name}/{invocation.target.subscription}"
-    return AwsCall(
-        service="logs",
+    return Ask(
         operation=operation,
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={
             "logGroupName": arn.resource.removeprefix("log-group:").removesuffix(":*"),
             "logStreamName": stream,
@@ -69,10 +74,13 @@ def _untouched(invocation: Invocation) -> dict[str, object]:
 
 
 def _templated(invocation: Invocation) -> dict[str, object]:
-    given = input_object(invocation)
-    message = given.get("message")
-    text = message if isinstance(message, str) else msgspec.json.encode(message).decode()
-    return {"timestamp": _milliseconds(given.get("timestamp")), "message": text}
+    try:
+        given = _decode_templated(invocation.payload)
+    except (msgspec.DecodeError, RecursionError):
+        raise Unusable(BAD_TEMPLATE) from None
+    message = bytes(given.message)
+    text = string_text(message) if message[:1] == b'"' else message.decode()
+    return {"timestamp": _milliseconds(given.timestamp), "message": text}
 
 
 def _milliseconds(instant: object) -> int:

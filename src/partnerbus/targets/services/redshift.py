@@ -8,8 +8,7 @@ import msgspec
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import Target
 from partnerbus.model.target_parameters import resolved
-from partnerbus.targets.aws_kind import AwsKind, account_of, document_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, document_of
 from partnerbus.targets.invoker import Invocation
 
 
@@ -20,15 +19,12 @@ def _refusal(target: Target) -> str | None:
     return None
 
 
-def _execute(invocation: Invocation, arn: Arn) -> AwsCall:
+def _execute(invocation: Invocation, arn: Arn) -> Ask:
     assert invocation.target.redshift_data is not None
     data = resolved(invocation.target.redshift_data, document_of(invocation))
     secret = {} if data.secret_manager_arn is None else {"SecretArn": data.secret_manager_arn}
-    return AwsCall(
-        service="redshift-data",
+    return Ask(
         operation="BatchExecuteStatement" if data.sqls else "ExecuteStatement",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={**_where(arn), **secret},
         to_fit=msgspec.to_builtins(data),
         expects="Id",

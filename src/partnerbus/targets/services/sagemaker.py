@@ -4,19 +4,15 @@ import msgspec
 
 from partnerbus.model.arns import Arn
 from partnerbus.model.target_parameters import resolved
-from partnerbus.targets.aws_kind import AwsKind, account_of, document_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, document_of
 from partnerbus.targets.invoker import Invocation
 
 
-def _start(invocation: Invocation, arn: Arn) -> AwsCall:
+def _start(invocation: Invocation, arn: Arn) -> Ask:
     given = invocation.target.sagemaker
     listed = None if given is None else resolved(given, document_of(invocation)).pipeline_parameter_list
-    return AwsCall(
-        service="sagemaker",
+    return Ask(
         operation="StartPipelineExecution",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={"PipelineName": arn.resource.removeprefix("pipeline/")},
         to_fit={"PipelineParameters": msgspec.to_builtins(listed)} if listed else {},
         expects="PipelineExecutionArn",

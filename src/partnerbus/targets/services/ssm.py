@@ -10,8 +10,7 @@ import msgspec
 
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import Target
-from partnerbus.targets.aws_kind import AwsKind, account_of, has_input, input_object
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind, has_input, input_object
 from partnerbus.targets.invoker import Invocation
 
 DOCUMENT, AUTOMATION, OPS_ITEM = "document/", "automation-definition/", "opsitem"
@@ -33,24 +32,21 @@ def _refusal(target: Target) -> str | None:
     return None
 
 
-def _call(invocation: Invocation, arn: Arn) -> AwsCall:
+def _call(invocation: Invocation, arn: Arn) -> Ask:
     if arn.resource == OPS_ITEM:
-        return _create_ops_item(invocation, arn)
+        return _create_ops_item(invocation)
     return _run(invocation, arn)
 
 
 # -- documents ---------------------------------------------------------------------------------------------
 
 
-def _run(invocation: Invocation, arn: Arn) -> AwsCall:
+def _run(invocation: Invocation, arn: Arn) -> Ask:
     is_command = arn.resource.startswith(DOCUMENT)
     run = invocation.target.run_command
     where = msgspec.to_builtins(run.run_command_targets) if run is not None and is_command else None
-    return AwsCall(
-        service="ssm",
+    return Ask(
         operation="SendCommand" if is_command else "StartAutomationExecution",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters=_document(invocation, arn),
         to_fit={} if where is None else {"Targets": where},
         expects="Command" if is_command else "AutomationExecutionId",
@@ -81,7 +77,7 @@ def _listed(parameters: object) -> object:
 # -- OpsItems ----------------------------------------------------------------------------------------------
 
 
-def _create_ops_item(invocation: Invocation, arn: Arn) -> AwsCall:
+def _create_ops_item(invocation: Invocation) -> Ask:
     """An input's members are those of the operation, in lower case in the service's own rules."""
     event = invocation.record.event
     default: dict[str, object] = {
@@ -93,11 +89,8 @@ def _create_ops_item(invocation: Invocation, arn: Arn) -> AwsCall:
     resources = given.pop("resources", None) if given else list(event.resources)
     written = {name.lower() for name in given}
     data = _operational_data(given.pop("operationalData", None), resources)
-    return AwsCall(
-        service="ssm",
+    return Ask(
         operation="CreateOpsItem",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={name: value for name, value in default.items() if name.lower() not in written},
         to_fit={**given, **({"OperationalData": data} if data else {})},
         expects="OpsItemId",

@@ -6,26 +6,21 @@ a second one: that the execution is there already is good news.
 
 from partnerbus.model.arns import Arn
 from partnerbus.model.reply import ErrorCode
-from partnerbus.targets.aws_kind import AwsKind, account_of
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_kind import Ask, AwsKind
 from partnerbus.targets.invoker import Invocation
 
 NAME_CHARACTERS = 80
 
 
-def _start_execution(invocation: Invocation, arn: Arn) -> AwsCall:
-    return AwsCall(
-        service="stepfunctions",
+def _start_execution(invocation: Invocation, arn: Arn) -> Ask:
+    return Ask(
         operation="StartExecution",
-        region=arn.region,
-        account=account_of(invocation, arn),
         parameters={
             "stateMachineArn": str(arn),
             "name": f"{invocation.record.event.id}_{invocation.delivery_id}"[-NAME_CHARACTERS:],
             "input": invocation.payload.decode(),
         },
         expects="executionArn",
-        names_account=True,
     )
 
 
@@ -35,5 +30,6 @@ STATE_MACHINE = AwsKind(
     resource=r"stateMachine:[^:\s]{1,80}(:[^:\s]{1,80})?",
     form="stateMachine:NAME",
     call=_start_execution,
+    names_account=True,
     repeated=ErrorCode.RESOURCE_ALREADY_EXISTS,
 )
