@@ -10,9 +10,11 @@ import msgspec
 import pytest
 from cryptography.fernet import Fernet
 
+from partnerbus.api.contract import load_contract
 from partnerbus.api.face import Face
 from partnerbus.api.operation import Call, Limits, Services
 from partnerbus.api.v1.operations import OPERATIONS
+from partnerbus.api.validation import check_output
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.clock import ManualClock
@@ -25,6 +27,20 @@ from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.registry import TargetSettings, make_targets
+
+CONTRACT = load_contract()
+COMMON_ERRORS = {
+    "AccessDeniedException",
+    "InternalException",
+    "SerializationException",
+    "ThrottlingException",
+    "ValidationException",
+}
+"""What every operation may answer (documented for all, modelled for few)."""
+
+RECORDED_ERRORS = {"DeleteEventBus": {"ResourceNotFoundException"}}
+RECORDED_VALUES = ("Value '[]' at 'targets' failed", ":secret:events!connection/")
+"""What the service answers although its model does not say so."""
 
 REGION = "eu-central-1"
 PARTNER = "acme.com"
@@ -72,7 +88,7 @@ class Caller:
         self._any_partner = any_partner
 
     async def __call__(self, operation: str, **members: object) -> dict:
-        """The answer's members; `Refused` if it is an error."""
+        """The answer's members, which are held against the model; `Refused` if it is an error."""
         call = Call(
             request_id=str(uuid4()),
             operation=operation,
@@ -82,9 +98,18 @@ class Caller:
             any_partner=self._any_partner,
         )
         answer = await self._face.answer(call, json.dumps(members).encode())
+        contract = CONTRACT[operation]
         body = json.loads(answer.body) if answer.body else {}
         if answer.error is not None:
+            known = contract.errors | COMMON_ERRORS | RECORDED_ERRORS.get(operation, set())
+            assert answer.error in known, f"{operation} never answers {answer.error}"
             raise Refused(answer.status, body["__type"], body["message"])
+        wrong = [
+            fault
+            for fault in check_output(contract, body)
+            if not any(recorded in fault for recorded in RECORDED_VALUES)
+        ]
+        assert not wrong, wrong
         return body
 
     async def every(self, operation: str, items: str, **members: object) -> list:

@@ -6,9 +6,10 @@
 Publishers put numbered events through `PutPartnerEvents` while the server dies as the plan says and comes
 back. Four rules pick among them: one takes all, one takes the even ones, one is refused by its target (400,
 so its deliveries end in its dead-letter queue), one is answered 503 for ever with two retries (so they end
-dead after three attempts). Meanwhile another source goes through its states, so that the registry is written
-all the time, and the clock is shifted, so that retention trims. At the end every number is accounted for:
-from outside (what the targets received) and from inside (the ledger).
+dead after three attempts, of which kills may have used some before anything was sent). Meanwhile another
+source goes through its states, so that the registry is written all the time, and the clock is shifted, so
+that retention trims. At the end every number is accounted for: from outside (what the targets received) and
+from inside (the ledger, the dead letters).
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from pathlib import Path
 import aiohttp
 import msgspec
 
+from partnerbus.engine.attempts import NO_ATTEMPTS_LEFT
 from partnerbus.kernel.failpoints import VARIABLE, Failpoint
 from partnerbus.store.protocol import Ledger
 from partnerbus.testing.operator import Operator
@@ -66,23 +68,28 @@ class CrashReport(msgspec.Struct, kw_only=True):
     not_reached: list[Failpoint] = []
     received: dict[str, Counter[int]] = {}
     dead_letters: Counter[int] = Counter()
+    given_up: set[int] = set()
+    """What the second of the sick targets never took and is a dead letter on our own list."""
+    unseen: set[int] = set()
+    """What of that is there because kills used up its attempts."""
     ledger: Ledger = Ledger(log="")
 
     def faults(self) -> list[str]:
         """What is wrong, as sentences; empty if every promise was kept."""
+        sick = {number for number in self.acknowledged if number % SICK_EVERY == 0}
         expected = {
             "/all": self.acknowledged,
             "/even": {number for number in self.acknowledged if number % 2 == 0},
-            "/refuses": {number for number in self.acknowledged if number % SICK_EVERY == 0},
-            "/down": {number for number in self.acknowledged if number % SICK_EVERY == 0},
+            "/refuses": sick,
+            "/down": sick - self.unseen,
         }
         faults = [f"never passed: {point}" for point in self.not_reached]
         for path, numbers in expected.items():
             arrived = self.received[path]
             faults += [f"{path}: acknowledged {n}, never arrived" for n in sorted(numbers - arrived.keys())]
             faults += [f"{path}: {n} was never sent" for n in sorted(n for n in arrived if n >= self.sent)]
-        lost = sorted(expected["/refuses"] - self.dead_letters.keys())
-        faults += [f"dead-letter queue: {n} never arrived" for n in lost]
+        faults += [f"dead-letter queue: {n} never arrived" for n in sorted(sick - self.dead_letters.keys())]
+        faults += [f"/down: {n} is no dead letter" for n in sorted(sick - self.given_up)]
         faults += [f"/even: got {n}" for n in self.received["/even"] if n % 2]
         faults += [
             f"/down: {n} was tried {count} times"
@@ -126,6 +133,7 @@ class _Run:
         self._receiver = receiver
         self._events = events
         self._numbers = itertools.count()
+        self._number_of: dict[str, int] = {}
         self._up = asyncio.Event()
         self._progress = asyncio.Condition()
 
@@ -144,6 +152,7 @@ class _Run:
                 task.cancel()
         self.report.sent = next(self._numbers)
         await self._come_to_rest()
+        await self._look_at_dead_letters()
         await self._server.stop()
         self.report.dead_letters = Counter(_dead_letters(self._receiver.requests))
         self.report.received = {
@@ -203,10 +212,14 @@ class _Run:
         with suppress(WireError):
             answer = await wire.call("PutPartnerEvents", Entries=entries)
             results = msgspec.convert(answer["Entries"], list[dict[str, str]])
+            acknowledged = {
+                result["EventId"]: number
+                for number, result in zip(numbers, results, strict=True)
+                if "EventId" in result
+            }
             async with self._progress:
-                self.report.acknowledged |= {
-                    number for number, result in zip(numbers, results, strict=True) if "EventId" in result
-                }
+                self._number_of |= acknowledged
+                self.report.acknowledged |= set(acknowledged.values())
                 self._progress.notify_all()
 
     async def _churn(self) -> None:
@@ -279,6 +292,15 @@ class _Run:
                     return
                 await operator.shift_clock(SHIFT)  # what was due on the shifted clock of an earlier start
                 await asyncio.sleep(0.05)
+
+    async def _look_at_dead_letters(self) -> None:
+        async with Operator(self._server.data) as operator:
+            for letter in await operator.dead_letters("down"):
+                number = self._number_of.get(letter.event_id or "")
+                if number is not None:
+                    self.report.given_up.add(number)
+                    if letter.message == NO_ATTEMPTS_LEFT:
+                        self.report.unseen.add(number)
 
     def _numbers_at(self, path: str) -> Counter[int]:
         return Counter(_number(request) for request in self._receiver.requests if request.path == path)

@@ -39,6 +39,16 @@ class Operator:
         """The latest hundred deliveries in every state, the newest event first."""
         return (await self._ask("GET", "/deliveries", DeliveryList, {})).deliveries
 
+    async def dead_letters(self, rule: str) -> list[DeliveryView]:
+        """All dead letters of a rule."""
+        query = {"rule": rule, "limit": "1000"}
+        page = await self._ask("GET", "/dead-letters", DeliveryList, query)
+        found = page.deliveries
+        while page.next is not None:
+            page = await self._ask("GET", "/dead-letters", DeliveryList, query | {"after": page.next})
+            found += page.deliveries
+        return found
+
     async def delivery(self, delivery_id: str) -> DeliveryDetails:
         """One delivery with its attempts and its event."""
         return await self._ask("GET", f"/deliveries/{delivery_id}", DeliveryDetails, {})
