@@ -1,6 +1,6 @@
-"""kill -9 at every failpoint and at random moments: nothing that was acknowledged is missing.
+"""Killed at every failpoint, killed or stopped at random moments: nothing that was acknowledged is missing.
 
-A run of the harness lives through several kills of one server on one folder, with publishers, four kinds of
+A run of the harness lives through several ends of one server on one folder, with publishers, four kinds of
 target and a changing registry at work, and then counts by number and by ledger.
 """
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from partnerbus.kernel.failpoints import Failpoint
-from partnerbus.testing.crash import KillAfter, KillAt, crash_run
+from partnerbus.testing.crash import End, KillAfter, KillAt, StopAfter, crash_run
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(1_800)]
 
@@ -26,17 +26,22 @@ RARE = {
 
 async def test_killed_at_every_failpoint(tmp_path: Path) -> None:
     chance = random.Random(2)
-    plan: list[KillAt | KillAfter] = [
-        KillAt(point, chance.randint(1, 2 if point in RARE else 40)) for point in Failpoint
-    ]
+    plan: list[End] = [KillAt(point, chance.randint(1, 2 if point in RARE else 40)) for point in Failpoint]
     chance.shuffle(plan)
     report = await crash_run(tmp_path, plan, events=200)
     assert report.faults() == []
-    assert report.kills == len(Failpoint)
+    assert report.ends == len(Failpoint)
 
 
 async def test_killed_at_random_moments(tmp_path: Path) -> None:
     chance = random.Random(3)
     report = await crash_run(tmp_path, [KillAfter(chance.randint(1, 300)) for _ in range(12)], events=200)
     assert report.faults() == []
-    assert report.kills == 12
+    assert report.ends == 12
+
+
+async def test_stopped_at_random_moments(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    report = await crash_run(tmp_path, [StopAfter(chance.randint(1, 300)) for _ in range(4)], events=200)
+    assert report.faults() == []
+    assert report.statuses == [0] * 4

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 import msgspec
@@ -59,12 +60,24 @@ class KillAfter(msgspec.Struct, frozen=True):
     acknowledged: int
 
 
+class StopAfter(msgspec.Struct, frozen=True):
+    """SIGTERM from outside once so many events were acknowledged since the last start."""
+
+    acknowledged: int
+
+
+End: TypeAlias = KillAt | KillAfter | StopAfter
+"""How the server ends once."""
+
+
 class CrashReport(msgspec.Struct, kw_only=True):
     """What was counted. Numbers are those of events."""
 
     acknowledged: set[int]
     sent: int = 0
-    kills: int = 0
+    ends: int = 0
+    statuses: list[int] = []
+    """How the server exited when it was asked to stop."""
     not_reached: list[Failpoint] = []
     received: dict[str, Counter[int]] = {}
     dead_letters: Counter[int] = Counter()
@@ -84,6 +97,7 @@ class CrashReport(msgspec.Struct, kw_only=True):
             "/down": sick - self.unseen,
         }
         faults = [f"never passed: {point}" for point in self.not_reached]
+        faults += [f"asked to stop, it exited with status {status}" for status in self.statuses if status]
         for path, numbers in expected.items():
             arrived = self.received[path]
             faults += [f"{path}: acknowledged {n}, never arrived" for n in sorted(numbers - arrived.keys())]
@@ -112,7 +126,7 @@ class CrashReport(msgspec.Struct, kw_only=True):
         return faults
 
 
-async def crash_run(folder: Path, plan: list[KillAt | KillAfter], *, events: int = 400) -> CrashReport:
+async def crash_run(folder: Path, plan: list[End], *, events: int = 400) -> CrashReport:
     """Live through `plan`, with at least `events` acknowledged after each start."""
     async with Receiver() as receiver:
         receiver.script("/refuses", Respond(status=400))
@@ -137,15 +151,15 @@ class _Run:
         self._up = asyncio.Event()
         self._progress = asyncio.Condition()
 
-    async def live(self, plan: list[KillAt | KillAfter]) -> None:
+    async def live(self, plan: list[End]) -> None:
         await self._server.start()
         await self._prepare()
         await self._server.stop()
         async with asyncio.TaskGroup() as group:
             work = [group.create_task(self._publish()) for _ in range(PUBLISHERS)]
             work.append(group.create_task(self._churn()))
-            for kill in plan:
-                await self._live_once(kill)
+            for end in plan:
+                await self._live_once(end)
             await self._start({})
             await self._acknowledged(self._events)
             for task in work:
@@ -159,21 +173,26 @@ class _Run:
             path: self._numbers_at(path) for path in ("/all", "/even", "/refuses", "/down")
         }
 
-    async def _live_once(self, kill: KillAt | KillAfter) -> None:
-        self.report.kills += 1
-        if isinstance(kill, KillAfter):
-            await self._start({})
-            await self._acknowledged(kill.acknowledged)
-            await self._server.kill()
+    async def _live_once(self, end: End) -> None:
+        self.report.ends += 1
+        if isinstance(end, KillAt):
+            await self._start({VARIABLE: f"{end.failpoint}=kill@{end.nth}"})
+            await self._killed_at(end.failpoint)
         else:
-            await self._start({VARIABLE: f"{kill.failpoint}=kill@{kill.nth}"})
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
-                    await self._server.wait()
-            except TimeoutError:
-                self.report.not_reached.append(kill.failpoint)
-                await self._server.kill()
+            await self._start({})
+            await self._acknowledged(end.acknowledged)
+            if isinstance(end, StopAfter):
+                self.report.statuses.append(await self._server.stop())
+            await self._server.kill()
         self._up.clear()
+
+    async def _killed_at(self, failpoint: Failpoint) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._server.wait()
+        except TimeoutError:
+            self.report.not_reached.append(failpoint)
+            await self._server.kill()
 
     async def _start(self, environment: dict[str, str]) -> None:
         with suppress(ServerDied):  # a failpoint may be passed before the server is ready
@@ -236,7 +255,7 @@ class _Run:
         )
         for operation, account, members in steps:
             await self._up.wait()
-            with suppress(WireError, aiohttp.ClientError, OSError):
+            with suppress(WireError, aiohttp.ClientError, OSError, LookupError):
                 async with Wire(self._server.url, account) as wire:
                     await wire.call(operation, **members)
                 if operation == "CreateEventBus":
