@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from partnerbus.engine.breakers import BREAK_AFTER
 from partnerbus.engine.dispatcher import LEASE
 from partnerbus.engine.engine import LOOK_EVERY
 from partnerbus.engine.lanes import Room
@@ -193,7 +194,7 @@ async def test_reopened_in_the_middle_nothing_is_lost(parts: Parts) -> None:
         bus = await world.bus()
         await world.rule(bus, hanging, failing)
         await world.put(bus, 20)
-        await parts.targets.wait_for(lambda: len(parts.targets.to(failing.arn)) >= 20)
+        await parts.targets.wait_for(lambda: len(parts.targets.to(failing.arn)) >= BREAK_AFTER)
         await world.store.append([new_record(bus) for _ in range(5)])  # stored, and nobody routed it
     parts.targets.answers[hanging.arn] = [parts.targets.answers["fresh"][0]]
     async with parts.open() as world:

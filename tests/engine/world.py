@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from random import random
 
 import msgspec
 from cryptography.fernet import Fernet
@@ -139,6 +140,10 @@ class World:
     def lines(self, event: str) -> list[dict[str, object]]:
         return [line for line in self.log_lines if line["event"] == event]
 
+    @property
+    def rules(self) -> list[Rule]:
+        return list(self.catalog.list(Rule, "rule:"))
+
     async def bus(self, name: str = "orders", region: str = REGION) -> EventBus:
         now = self.clock.now()
         bus = EventBus(
@@ -211,6 +216,8 @@ class Parts:
         self.failpoints = Failpoints()
         self.room: Room | None = None
         self.keep = timedelta(hours=1)
+        self.jitter: Callable[[], float] = random
+        self.disable_after: timedelta | None = None
         self.sweeps: Sequence[Sweep] = ()
 
     def fail_at(self, point: Failpoint, count: int = 1) -> None:
@@ -239,7 +246,11 @@ class Parts:
         async def forward(invocation: Invocation, bus: EventBus) -> None:
             await engine.publisher.forward(invocation, bus)
 
-        invokers: dict[str, Invoker] = {"sqs": self.targets, "events:event-bus": BusInvoker(catalog, forward)}
+        invokers: dict[str, Invoker] = {
+            "sqs": self.targets,
+            "events:api-destination": self.targets,
+            "events:event-bus": BusInvoker(catalog, forward),
+        }
         guard = AddressGuard(allow_private=True)
         outbound = AiohttpOutbound(self.clock, guard)
         tokens = Tokens(SecretBox(Fernet.generate_key()), outbound, self.clock)
@@ -255,6 +266,8 @@ class Parts:
             sweeps=self.sweeps,
             keep=self.keep,
             room=self.room,
+            jitter=self.jitter,
+            disable_after=self.disable_after,
         )
         return engine, targets
 

@@ -15,6 +15,7 @@ from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.node import clock, ledger, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
+from partnerbus.cli.targets import target
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 
 
@@ -24,7 +25,7 @@ def partnerbus() -> None:
     """A partner event bus that speaks the EventBridge API."""
 
 
-for command in (serve, account, connection, dead_letters, deliveries, ledger, status, clock, pattern):
+for command in (serve, account, connection, dead_letters, deliveries, ledger, status, target, clock, pattern):
     partnerbus.add_command(command)
 
 

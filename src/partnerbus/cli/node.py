@@ -48,6 +48,9 @@ def status(asker: Asker) -> None:
         "events accepted": found.accepted,
         "pending": found.pending,
         "dead letters": found.dead,
+        "targets failing": found.targets_failing,
+        "targets disabled": found.targets_disabled,
+        "targets held": found.targets_held,
     }
     asker.tell(found, lambda: pairs(named))
 

@@ -11,7 +11,7 @@ from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import Attempt, Claim, DeliveryState, Settlement
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import Target
-from partnerbus.model.retry import MAX_RETRIES, GiveUp, Retry, decide
+from partnerbus.model.retry import MAX_AGE, MAX_RETRIES, GiveUp, Retry, decide, is_too_old
 from partnerbus.model.subscription import Subscription
 from partnerbus.model.transform import InputSelector, TransformError, compile_input
 from partnerbus.targets.dead_letter import DeadLetterNote
@@ -21,6 +21,8 @@ from partnerbus.targets.registry import Targets
 CANCELLED = Settlement(state=DeliveryState.CANCELLED, message="The rule or the target was removed.")
 
 NO_ATTEMPTS_LEFT = "The attempts of the retry policy were used up; the last one ended unseen."
+TOO_OLD = "The event was older than the retry policy allows before it could be attempted."
+DISABLED = "The target is disabled, because it has failed for long; nothing is sent until it is enabled."
 NO_INVOKER = "This node has no targets of that kind."
 SELECTORS_KEPT = 10_000
 
@@ -40,6 +42,7 @@ class Attempts:
         self,
         *,
         find: Callable[[str], Subscription | None],
+        is_disabled: Callable[[Subscription], bool],
         targets: Targets,
         clock: Clock,
         failpoints: Failpoints,
@@ -48,6 +51,7 @@ class Attempts:
         random: Callable[[], float],
     ) -> None:
         self._find = find
+        self._is_disabled = is_disabled
         self._targets = targets
         self._clock = clock
         self._failpoints = failpoints
@@ -68,8 +72,12 @@ class Attempts:
 
     async def _attempt(self, claim: Claim, subscription: Subscription) -> tuple[Settlement, str]:
         target = subscription.target
+        if self._is_disabled(subscription):
+            return _unsent(ErrorCode.NO_RESOURCE, DISABLED), ""
         if claim.attempt > target.retry.max_retries + 1:
             return _unsent(ErrorCode.UNKNOWN, NO_ATTEMPTS_LEFT, MAX_RETRIES), ""
+        if is_too_old(target.retry, claim.owed_at, self._clock.now()):
+            return _unsent(ErrorCode.UNKNOWN, TOO_OLD, MAX_AGE), ""
         payload = self._selector(target).select(claim.record, subscription.rule)
         if isinstance(payload, TransformError):
             return _unsent(payload.code, payload.message), ""

@@ -3,7 +3,8 @@
 What is owed waits in the store; here is only what is in flight, and an agenda: which lane has something due
 next, and when. A lane on the agenda that is due goes through these steps:
 
-1. take slots for it (`Lanes`); without one the lane waits until somebody gives a slot back;
+1. ask whether attempts may begin (`Gates`: its rate, its circuit breaker), and take slots for them (`Lanes`);
+   the lane goes back on the agenda for the instant its gate opens, or waits until somebody gives a slot back;
 2. claim as many deliveries as there are slots (`store.claim`), each with a lease, and put the lane back on
    the agenda for the instant its next delivery is due;
 3. make the attempts, each on its own; settle each (`store.settle`), and give its slot back. A retry puts the
@@ -29,6 +30,7 @@ import msgspec
 
 from partnerbus.engine.agenda import Agenda
 from partnerbus.engine.attempts import Attempts, Ended
+from partnerbus.engine.gates import Gates
 from partnerbus.engine.lanes import Lanes, Room
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import StoreError
@@ -55,7 +57,7 @@ class _Leased(msgspec.Struct):
 
 
 class Dispatcher:
-    """Attempts what is due. `changed` is called when it may have become quiet."""
+    """Attempts what is due. `changed` is called when it may have become quiet, `judged` with each end."""
 
     def __init__(
         self,
@@ -65,6 +67,8 @@ class Dispatcher:
         clock: Clock,
         log: Log,
         changed: Callable[[], None],
+        judged: Callable[[Claim, Ended], None],
+        gates: Gates,
         room: Room,
     ) -> None:
         self._store = store
@@ -72,6 +76,9 @@ class Dispatcher:
         self._clock = clock
         self._log = log
         self._changed = changed
+        self._judged = judged
+        self._gates = gates
+        self._turned_away: set[str] = set()
         self._lanes = Lanes(room)
         self._agenda: Agenda[str] = Agenda(clock)
         self._under_way: set[asyncio.Task[None]] = set()
@@ -99,14 +106,15 @@ class Dispatcher:
 
         None while something is due in the lane: what was owed first is attempted first.
         """
-        if self._agenda.is_due(lane) or self._lanes.is_waiting(lane):
+        if self._agenda.is_due(lane) or self._lanes.is_waiting(lane) or lane in self._turned_away:
             return 0
-        return self._lanes.take(lane, wanted)
+        return self._take(lane, self._gates.take(lane, wanted))
 
     def give_back(self, lane: str, count: int) -> None:
-        """Return slots that were taken."""
-        for woken in self._lanes.give_back(lane, count) if count else ():
-            self._agenda.put(woken)
+        """Return slots that were taken, and for which no attempt is made."""
+        if count:
+            self._spare(lane, count)
+            self._free(lane, count)
 
     def owe(self, lane: str, due_at: datetime | None = None) -> None:
         """Something is owed in `lane`, due at `due_at` (None: at once)."""
@@ -127,8 +135,11 @@ class Dispatcher:
         """Claim what is due, until cancelled."""
         while True:
             lane = await self._agenda.next()
-            taken = self._lanes.take(lane, CLAIM_AT_MOST)
-            if taken:
+            self._turned_away.discard(lane)
+            allowed = self._gates.take(lane, CLAIM_AT_MOST)
+            if not allowed:
+                self._turn_away(lane)
+            elif taken := self._take(lane, allowed):
                 self._start(self._claim(lane, taken))
             else:
                 self._lanes.wait(lane)
@@ -183,6 +194,36 @@ class Dispatcher:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
+    # -- slots and gates -------------------------------------------------------------------------------
+
+    def _take(self, lane: str, allowed: int) -> int:
+        """Hold slots for attempts that the gate allowed; it gets back those without a slot."""
+        taken = self._lanes.take(lane, allowed)
+        self._gates.give_back(lane, allowed - taken)
+        return taken
+
+    def _free(self, lane: str, count: int) -> None:
+        for woken in self._lanes.give_back(lane, count):
+            self._agenda.put(woken)
+
+    def _spare(self, lane: str, count: int) -> None:
+        """So many attempts that the gate allowed are not made."""
+        self._gates.give_back(lane, count)
+        self._look_again(lane)
+
+    def _turn_away(self, lane: str) -> None:
+        """Come back to a lane when its gate opens, or when the attempt it waits for has ended."""
+        self._turned_away.add(lane)
+        at = self._gates.opens_at(lane)
+        if at is not None:
+            self._agenda.put(lane, at)
+        self._changed()
+
+    def _look_again(self, lane: str) -> None:
+        """The gate may open earlier now."""
+        if lane in self._turned_away:
+            self._turn_away(lane)
+
     # -- one lane, one delivery ------------------------------------------------------------------------
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -222,24 +263,36 @@ class Dispatcher:
             await self._settle(claim, await self._attempt(claim))
         except Exception:  # noqa: BLE001 (the claim's lease will end)
             self._log.exception("attempt without an end", delivery=claim.delivery_id, attempt=claim.attempt)
+            self._spare(claim.lane, 1)
             self.look_later(claim.lane)
         finally:
             del self._leased[key]
             if not self._leased:
                 self._anything_leased.clear()
             self._lanes.carry(-size)
-            self.give_back(claim.lane, 1)
+            self._free(claim.lane, 1)
 
     async def _attempt(self, claim: Claim) -> Ended:
         ended = await self._interruptibly(self._attempts.make(claim))
         if ended is None:
+            self._spare(claim.lane, 1)
             return Ended(
                 settlement=Settlement(state=DeliveryState.OWED, due_at=self._clock.now(), message=STOPPED)
             )
-        made = ended.settlement.attempt
-        if made is not None and (made.reply.accepted or made.reply.retryable):
-            self._lanes.judge(claim.lane, went_well=made.reply.accepted)
+        self._judge(claim.lane, ended)
+        self._judged(claim, ended)
         return ended
+
+    def _judge(self, lane: str, ended: Ended) -> None:
+        """Let the lane's window and breaker learn. A failure that no retry mends says that it is not down."""
+        made = ended.settlement.attempt
+        if made is None:
+            self._spare(lane, 1)
+            return
+        if made.reply.accepted or made.reply.retryable:
+            self._lanes.judge(lane, went_well=made.reply.accepted)
+        self._gates.judge(lane, went_well=not made.reply.retryable)
+        self._look_again(lane)
 
     async def _settle(self, claim: Claim, ended: Ended) -> None:
         """Settle, however long the store takes to be able to."""

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from random import random
 from types import TracebackType
 from typing import Self
@@ -10,17 +11,22 @@ from typing import Self
 from partnerbus.engine.attempts import Attempts
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.dispatcher import Dispatcher
+from partnerbus.engine.gates import Gates
 from partnerbus.engine.lanes import Room
 from partnerbus.engine.matching import Matching
 from partnerbus.engine.publish import Publisher
 from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
 from partnerbus.engine.router import Routers, Routing
 from partnerbus.engine.supervisor import Supervisor, Sweep
+from partnerbus.engine.target_health import SWEEP_EVERY as FORGET_EVERY
+from partnerbus.engine.target_health import TargetHealth, failing_targets
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.store.protocol import START, Store
 from partnerbus.targets.registry import Targets
+
+API_DESTINATION = ":api-destination/"
 
 LOOK_EVERY = timedelta(minutes=1)
 """How often the store is asked for lanes and logs that nobody has told of."""
@@ -31,7 +37,7 @@ class Engine:
 
     `catalog` is loaded, and followed from here on; nobody else may follow it. Records are kept for `keep`.
     `sweeps`, and `parts` by name, are run besides the engine's own. Leaving the context is `drain` without
-    any grace.
+    any grace. With `disable_after`, a target that has failed for so long without a success is disabled.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Engine:
         sweeps: Sequence[Sweep] = (),
         parts: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
         keep: timedelta = KEEP_RECORDS,
+        disable_after: timedelta | None = None,
         room: Room | None = None,
         jitter: Callable[[], float] = random,
     ) -> None:
@@ -55,10 +62,22 @@ class Engine:
         self._changed = asyncio.Event()
         self._supervisor = Supervisor(clock, log)
         matching = Matching(catalog, log)
+        gates = Gates(clock, partial(_rate_of, catalog))
+        self._health = TargetHealth(
+            catalog=catalog,
+            clock=clock,
+            metrics=metrics,
+            log=log,
+            disable_after=disable_after,
+            changed=self._changed.set,
+        )
+        metrics.held_lanes.set_function(lambda: len(gates.held))
+        metrics.failing_targets.set_function(lambda: sum(1 for _ in failing_targets(catalog)))
         self._dispatcher = Dispatcher(
             store=store,
             attempts=Attempts(
                 find=matching.find,
+                is_disabled=self._health.is_disabled,
                 targets=targets,
                 clock=clock,
                 failpoints=failpoints,
@@ -69,6 +88,8 @@ class Engine:
             clock=clock,
             log=log,
             changed=self._changed.set,
+            judged=self._health.judged,
+            gates=gates,
             room=room or Room(),
         )
         routing = Routing(
@@ -82,16 +103,19 @@ class Engine:
         )
         self._routers = Routers(routing, self._changed.set)
         self.publisher = Publisher(store, self._routers.news)
-        self._parts = {
+        self._gates = gates
+        self._parts: Mapping[str, Callable[[], Awaitable[None]]] = {
             "catalog": catalog.follow,
             "routers": self._routers.run,
             "dispatcher": self._dispatcher.run,
             "leases": self._dispatcher.extend_leases,
+            "target health": partial(self._health.run, self.publisher.publish),
             **(parts or {}),
         }
         self._sweeps = (
             Sweep("retention", SWEEP_EVERY, Retention(store, clock, log, keep).sweep),
             Sweep("look", LOOK_EVERY, self.look),
+            Sweep("target health", FORGET_EVERY, self._health.sweep),
             *sweeps,
         )
 
@@ -118,6 +142,11 @@ class Engine:
         """The parts that crashed and have not been started again yet."""
         return self._supervisor.down
 
+    @property
+    def held(self) -> Mapping[str, datetime]:
+        """The targets that circuit breakers hold, and until when."""
+        return self._gates.held
+
     async def look(self) -> None:
         """Find what is to be routed or attempted in the store, also what nobody told of."""
         for info in await self._store.logs():
@@ -136,7 +165,7 @@ class Engine:
 
         What waits for the clock is not due: a retry, and what is tried again after the store failed.
         """
-        while not (self._routers.is_quiet and self._dispatcher.is_quiet):
+        while not (self._health.is_quiet and self._routers.is_quiet and self._dispatcher.is_quiet):
             self._changed.clear()
             await self._changed.wait()
 
@@ -148,3 +177,11 @@ class Engine:
         await self._supervisor.stop()
         await self._routers.finish()
         await self._dispatcher.drain(grace)
+
+
+def _rate_of(catalog: Catalog, lane: str) -> int | None:
+    """How many attempts a second a lane may begin: as its API destination says; others have no rate."""
+    if API_DESTINATION not in lane:
+        return None
+    found = catalog.api_destination_by_arn(lane)
+    return found.rate_per_second if found is not None else None

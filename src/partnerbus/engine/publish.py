@@ -39,12 +39,13 @@ class Publisher:
         regions (recorded), derived so that a repeat has it too.
         """
         rule, event = invocation.rule, invocation.record.event
-        dedup_id = _derived(invocation.delivery_id, bus.log)
+        dedup_id = derived_id(invocation.delivery_id, bus.log)
         if rule.region != bus.region:
             event = msgspec.structs.replace(event, id=str(uuid.UUID(bytes=dedup_id, version=4)))
         via = arns.bus_arn(rule.region, rule.account, rule.bus)
         await self.publish([NewRecord(log=bus.log, dedup_id=dedup_id, event=event, via=via)])
 
 
-def _derived(*parts: str) -> bytes:
+def derived_id(*parts: str) -> bytes:
+    """What tells a repeated append, made of what it is about."""
     return blake2b("\0".join(parts).encode(), digest_size=DEDUP_ID_BYTES).digest()

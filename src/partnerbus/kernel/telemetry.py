@@ -78,3 +78,15 @@ class Metrics:
         self.in_flight = Gauge(
             "partnerbus_attempts_in_flight", "Attempts waiting for their target.", registry=self.registry
         )
+        self.held_lanes = Gauge(
+            "partnerbus_lanes_held", "Targets that circuit breakers hold.", registry=self.registry
+        )
+        self.failing_targets = Gauge(
+            "partnerbus_targets_failing", "Targets that keep failing.", registry=self.registry
+        )
+        self.target_alerts = Counter(
+            "partnerbus_target_alerts",
+            "Targets found failing, recovered or disabled.",
+            ["alert"],
+            registry=self.registry,
+        )

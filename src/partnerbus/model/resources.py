@@ -333,7 +333,32 @@ class ApiDestination(Resource, frozen=True, kw_only=True, tag="api-destination")
         return arns.api_destination_arn(self.region, self.account, self.name, self.uuid)
 
 
-AnyResource = Account | AccessKey | PartnerSource | EventBus | Rule | Connection | ApiDestination
+class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
+    """A target of an account's rules that fails without a success since `since`; gone once it works.
+
+    `error` and `message` are of the failure at which it was written, `told_at` is when the account was told,
+    and nothing is sent to it since `disabled_at`.
+    """
+
+    account: str
+    region: str
+    arn: str
+    rule_arn: str
+    since: datetime
+    failures: int
+    error: str
+    message: str
+    told_at: datetime | None = None
+    disabled_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return failing_target_key(self.account, self.region, self.arn)
+
+
+AnyResource = (
+    Account | AccessKey | PartnerSource | EventBus | Rule | Connection | ApiDestination | FailingTarget
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyResource] = msgspec.json.Decoder(AnyResource)
@@ -371,6 +396,10 @@ def rule_key(account: str, region: str, bus: str, name: str) -> str:
 
 def connection_key(account: str, region: str, name: str) -> str:
     return f"connection:{account}:{region}:{name}"
+
+
+def failing_target_key(account: str, region: str, arn: str) -> str:
+    return f"failing-target:{account}:{region}:{arn}"
 
 
 def api_destination_key(account: str, region: str, name: str) -> str:

@@ -69,6 +69,11 @@ def decide(
     return Retry(now + wait)
 
 
+def is_too_old(policy: RetryPolicy, owed_at: datetime, now: datetime) -> bool:
+    """Whether a delivery that waited (for its rate, its target, or this node) is past the age limit."""
+    return now - owed_at > timedelta(seconds=policy.max_age_seconds)
+
+
 def backoff_bound(attempt: int) -> timedelta:
     """The longest wait after attempt number `attempt`, before any Retry-After."""
     doublings = min(attempt - 1, 32)  # more would only make a number that the cap cuts

@@ -135,6 +135,7 @@ class Node:
 
     def _make_engine(self, found: Opened, targets: Targets) -> Engine:
         sources = PartnerSources(found.catalog, self.clock, self._failpoints, self._lifetime)
+        hours = self.settings.disable_failing_targets_hours
         return Engine(
             store=found.store,
             catalog=found.catalog,
@@ -145,6 +146,7 @@ class Node:
             log=self._log,
             sweeps=[expiry_sweep(sources)],
             parts={"connections": Authorizer(found.catalog, targets.tokens, self.clock, self._log).run},
+            disable_after=timedelta(hours=hours) if hours else None,
             keep=timedelta(seconds=self.settings.keep_events_seconds),
         )
 
@@ -193,6 +195,7 @@ class Node:
                 clock=self.clock,
                 secrets=found.secrets,
                 redrive=engine.redrive,
+                held=lambda: engine.held,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,
             )

@@ -121,6 +121,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Annotated[
         int, _text("How long a stopping server waits for the attempts that are under way.", ge=0, le=3_600)
     ] = 10
+    disable_failing_targets_hours: Annotated[
+        int,
+        _text(
+            "After so many hours of failures without a success a target is disabled; 0 is never.",
+            ge=0,
+            le=8_760,
+        ),
+    ] = 0
     log_level: Annotated[LogLevel, _text("The least important log lines that are written.")] = LogLevel.INFO
     test_clock: Annotated[
         bool, _text("Let `partnerbus clock advance` move this node's time forwards. For tests only.")

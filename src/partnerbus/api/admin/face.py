@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from partnerbus.api.admin import AdminAnswer, accounts, clock, connections, deliveries, logs, patterns, status
+from partnerbus.api.admin import (
+    AdminAnswer,
+    accounts,
+    clock,
+    connections,
+    deliveries,
+    logs,
+    patterns,
+    status,
+    targets,
+)
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreError
@@ -20,6 +30,7 @@ ROUTES: Sequence[Route] = (
     *logs.ROUTES,
     *patterns.ROUTES,
     *status.ROUTES,
+    *targets.ROUTES,
 )
 
 

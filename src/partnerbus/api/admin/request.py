@@ -36,7 +36,8 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes work with.
 
     `running` gives None when a command has opened the folder itself; `shift` is None then, and without a
-    test clock. `redrive` is the engine's, which wakes the lanes, or the store's own.
+    test clock. `held` gives the targets that circuit breakers hold, by ARN, and until when. `redrive` is the
+    engine's, which wakes the lanes, or the store's own.
     """
 
     accounts: Accounts
@@ -46,6 +47,7 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     secrets: SecretBox
     redrive: Callable[[Sequence[tuple[str, int]]], Awaitable[int]]
     running: Callable[[], Running | None] = lambda: None
+    held: Callable[[], Mapping[str, datetime]] = dict
     shift: Callable[[timedelta], None] | None = None
 
 

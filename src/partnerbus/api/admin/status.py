@@ -6,11 +6,15 @@ import msgspec
 
 from partnerbus import __version__
 from partnerbus.api.admin.request import AdminServices, Request, Route, Running
+from partnerbus.engine.target_health import failing_targets
 from partnerbus.model.resources import Account, EventBus, PartnerSource, Rule
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`server` is None when no server runs and a command has opened the folder itself."""
+    """`targets_held` are those that circuit breakers hold.
+
+    `server` is None when no server runs and a command has opened the folder itself.
+    """
 
     version: str
     server: Running | None
@@ -22,10 +26,14 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     pending: int
     dead: int
+    targets_failing: int
+    targets_disabled: int
+    targets_held: int
 
 
 async def show_status(services: AdminServices, _request: Request) -> Status:
     catalog, store = services.catalog, services.store
+    failing = list(failing_targets(catalog))
     ledgers = [await store.ledger(info.log) for info in await store.logs()]
     return Status(
         version=__version__,
@@ -38,6 +46,9 @@ async def show_status(services: AdminServices, _request: Request) -> Status:
         accepted=sum(ledger.accepted for ledger in ledgers),
         pending=sum(ledger.pending + ledger.unrouted for ledger in ledgers),
         dead=sum(ledger.dead for ledger in ledgers),
+        targets_failing=len(failing),
+        targets_disabled=sum(each.disabled_at is not None for each in failing),
+        targets_held=len(services.held()),
     )
 
 

@@ -1,0 +1,97 @@
+"""Targets that keep failing, those that were disabled for it, and enabling them again."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.engine.target_health import failing_targets
+from partnerbus.model.resources import FailingTarget
+
+
+class TargetFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which targets: what is not given counts as every."""
+
+    account: str | None = None
+    region: str | None = None
+
+    def picks(self, found: FailingTarget) -> bool:
+        return self.account in (None, found.account) and self.region in (None, found.region)
+
+
+class Enable(TargetFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    arn: str
+
+
+class TargetView(msgspec.Struct, frozen=True, kw_only=True):
+    """A target that keeps failing: since when, and what was said when that was found out.
+
+    `held_until` is when its circuit breaker lets the next attempt through, None if nothing holds it.
+    """
+
+    account: str
+    region: str
+    target_arn: str
+    rule_arn: str
+    since: datetime
+    failures: int
+    error: str
+    message: str
+    disabled_at: datetime | None
+    held_until: datetime | None
+
+
+class TargetList(msgspec.Struct, frozen=True, kw_only=True):
+    targets: list[TargetView]
+
+
+class Enabled(msgspec.Struct, frozen=True, kw_only=True):
+    enabled: int
+
+
+async def list_failing(services: AdminServices, request: Request) -> TargetList:
+    wanted = request.query_as(TargetFilter)
+    held = services.held()
+    found = (each for each in failing_targets(services.catalog) if wanted.picks(each))
+    return TargetList(targets=[_view(each, held.get(each.arn)) for each in found])
+
+
+async def enable(services: AdminServices, request: Request) -> Enabled:
+    """Send to a disabled target again. Its dead letters are redriven by whoever wants them to be."""
+    wanted = request.body_as(Enable)
+    disabled = _disabled(services, wanted)
+    if not disabled:
+        raise AdminRefused(f"{wanted.arn} is not a target that was disabled", 404)
+    for each in disabled:
+        await services.catalog.remove(each)
+    return Enabled(enabled=len(disabled))
+
+
+def _disabled(services: AdminServices, wanted: Enable) -> Sequence[FailingTarget]:
+    return [
+        each
+        for each in failing_targets(services.catalog)
+        if each.arn == wanted.arn and each.disabled_at is not None and wanted.picks(each)
+    ]
+
+
+def _view(found: FailingTarget, held_until: datetime | None) -> TargetView:
+    return TargetView(
+        account=found.account,
+        region=found.region,
+        target_arn=found.arn,
+        rule_arn=found.rule_arn,
+        since=found.since,
+        failures=found.failures,
+        error=found.error,
+        message=found.message,
+        disabled_at=found.disabled_at,
+        held_until=held_until,
+    )
+
+
+ROUTES = (
+    Route("GET", "/targets/failing", list_failing),
+    Route("POST", "/targets/enable", enable),
+)
