@@ -91,7 +91,7 @@ async def test_what_waits_for_its_rate_ages(world: World) -> None:
     assert len(dead) == 39
     for each in dead:
         assert each.last is not None
-        assert (each.last.exhausted, each.attempts) == ("MaximumEventAgeInSeconds", ())
+        assert (each.last.exhausted, each.attempts_made) == ("MaximumEventAgeInSeconds", 0)
         assert each.settled_at is not None
         assert each.settled_at - each.owed_at <= timedelta(seconds=61)
 

@@ -104,7 +104,7 @@ async def test_one_failure_while_dispatching_loses_nothing(parts: Parts, point: 
         await world.advance(HOUR)
         assert (await world.ledger(bus)).dead == 2
         for delivery in await world.deliveries(DeliveryState.DEAD):
-            assert delivery.attempts_made in (4, 5)  # the fifth claim found no attempts left
+            assert delivery.attempts_made == 4  # the last one perhaps unseen: the next claim made none
         for subject in world.targets.received:
             same = [each for each in world.targets.received if each.record == subject.record]
             assert len(same) <= 4

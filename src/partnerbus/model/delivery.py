@@ -5,7 +5,8 @@ derived and never drawn, so that committing it twice is committing it once. `TRA
 state machine; the diagram in ARCHITECTURE.md is made from it.
 
 An attempt is counted when the delivery is claimed and recorded when it is settled: a process that dies
-between the two has used an attempt that nobody saw, so attempts never exceed the policy.
+between the two has used an attempt that nobody saw, so attempts never exceed the policy. A delivery that
+ends without one (cancelled, too old) does not count the last claim's.
 """
 
 from datetime import datetime

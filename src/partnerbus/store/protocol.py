@@ -200,6 +200,8 @@ class DeliveryStore(Protocol):
     async def settle(self, claim: Claim, settlement: Settlement) -> bool:
         """End a claim as `settlement` says. **Ordered.** False, and no change, if it is no longer held.
 
+        A delivery that ends without an attempt does not count this claim's.
+
         A claim is held until its delivery is claimed anew or the store is opened anew, even if its lease
         has ended: a late answer that nobody overtook is better than a repeat.
         """

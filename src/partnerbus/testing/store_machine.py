@@ -203,6 +203,7 @@ class StoreMachine(RuleBasedStateMachine):
         owed.state, owed.due_at, owed.token = state, due_at, None
         owed.attempts += sent
         if state in SETTLED:
+            owed.attempts_made -= not sent
             owed.settled_at = self.clock.now()
             self.counts[owed.log][state.value] += 1
 

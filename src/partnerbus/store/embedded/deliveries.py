@@ -140,8 +140,8 @@ class Settling(msgspec.Struct, frozen=True, gc=False):
 
 _SETTLE = (
     "UPDATE deliveries SET state = column1, due_at = column2, settled_at = column3, "
-    "last = column4, attempts = column5, token = column6 FROM ({rows}) "
-    "WHERE position = column7 AND subscription = column8 AND token = column9"
+    "last = column4, attempts_made = attempts_made - column5, attempts = column6, token = column7 "
+    "FROM ({rows}) WHERE position = column8 AND subscription = column9 AND token = column10"
 )
 _SETTLE_FIRST = _SETTLE + " AND attempts IS NULL"
 _ATTEMPTS = "SELECT attempts FROM deliveries WHERE position = ? AND subscription = ? AND token = ?"
@@ -200,8 +200,8 @@ def _settled_row(
     return (*_settled(command), history, mark, *_key(tables, command.claim))
 
 
-def _settled(command: Settling) -> tuple[int, int | None, int | None, bytes]:
-    """state, due_at, settled_at, last."""
+def _settled(command: Settling) -> tuple[int, int | None, int | None, bytes, int]:
+    """state, due_at, settled_at, last, and how many of the attempts that were counted were not made."""
     given = command.settlement
     is_retry = given.state is DeliveryState.OWED
     due_at = to_micros(given.due_at) if given.due_at is not None else None
@@ -215,7 +215,8 @@ def _settled(command: Settling) -> tuple[int, int | None, int | None, bytes]:
         given.attempt is not None,
     )
     when_due = (command.now if due_at is None else due_at) if is_retry else None
-    return NUMBERS[given.state], when_due, None if is_retry else command.now, _encode(last)
+    unmade = 1 if given.attempt is None and not is_retry else 0
+    return NUMBERS[given.state], when_due, None if is_retry else command.now, _encode(last), unmade
 
 
 def _history(stored: bytes | None, settlement: Settlement) -> bytes | None:
