@@ -83,7 +83,7 @@ class ScriptedAws:
 
     async def asked(self, operation: str, service: str, count: int = 1) -> dict[str, Any]:
         """The input of the last of `count` calls of an operation, signed for `service`."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(found := self._calls(operation)) < count:
                 await self.receiver.received(len(self.receiver.requests) + 1)
         assert_signed(found[-1], service)

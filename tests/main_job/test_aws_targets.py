@@ -86,7 +86,7 @@ async def put(story: Story, kind: str, target: str, **more: Any) -> str:
 
 async def until(look: Callable[[], Any]) -> Any:
     """What `look` finds, asked until it finds something."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (found := await run(look)):
             pass
     return found
