@@ -145,6 +145,41 @@ async def test_plain_http_only_to_a_private_host_and_only_if_the_node_allows_it(
         await strict.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("private.example.com", False),
+        ("PRIVATE.example.com", False),
+        ("mixed.example.com", True),  # one of its addresses is public
+        ("unknown.example.com", True),  # perhaps by the time it is used
+        ("a." * 120 + "example.com", True),
+        ("10.0.0.7", False),
+        ("10.1.0.7", True),
+        ("[::ffff:10.0.0.7]", False),
+        ("[64:ff9b::10.0.0.7]", False),
+        ("[2002:0a00:0007::]", False),
+    ],
+)
+async def test_a_host_is_judged_when_it_is_given(tmp_path: Path, host: str, allowed: bool) -> None:
+    world = await World.open(tmp_path / "strict", allow_private=False, networks="10.1.0.0/16")
+    try:
+        connection = (await create(world.customer))["ConnectionArn"]
+        await world.customer("CreateApiDestination", **members(connection))
+        url = f"https://{host}/hook"
+        for operation, given in (
+            ("CreateApiDestination", members(connection, Name="e", InvocationEndpoint=url)),
+            ("UpdateApiDestination", {"Name": "d", "InvocationEndpoint": url}),
+        ):
+            if allowed:
+                await world.customer(operation, **given)
+                continue
+            code, message = await refusal(world.customer, operation, **given)
+            assert code == "ValidationException"
+            assert "nvocationEndpoint" in message  # of the model's own pattern, or ours
+    finally:
+        await world.close()
+
+
 async def test_the_quota(world: World, customer: Caller, connection: str) -> None:
     await customer("CreateApiDestination", **members(connection))
     stricter = world.with_limits(api_destinations=1).customer

@@ -220,6 +220,7 @@ async def test_update_of_a_description_asks_for_no_token(world: World, customer:
         "https://169.254.169.254/token",
         "https://user:password@login.example.com/",
         "https://0x7f.1/token",
+        "https://private.example.com/token",
     ],
 )
 async def test_authorization_endpoints_that_are_refused(tmp_path: Path, url: str) -> None:

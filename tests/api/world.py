@@ -1,6 +1,7 @@
 """A node's operations without its network: real store, real catalog, the face, a clock that stands still."""
 
 import json
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from partnerbus.model.delivery import Record
 from partnerbus.model.resources import Connection, ConnectionState, EventBus, connection_key
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START
+from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.registry import TargetSettings, make_targets
 
@@ -143,6 +145,7 @@ class World:
         failpoints: Mapping[Failpoint, str] | None = None,
         limits: Limits | None = None,
         allow_private: bool = True,
+        networks: str = "",
     ) -> "World":
         clock = ManualClock()
         points = Failpoints(failpoints)
@@ -150,12 +153,16 @@ class World:
         catalog = Catalog(store, clock)
         await catalog.load()
         box = SecretBox(Fernet.generate_key())
-        settings = TargetSettings(allow_private=allow_private, aws_endpoint_url="http://127.0.0.1:1")
+        settings = TargetSettings(
+            allow_private=allow_private,
+            networks=parse_networks(networks),
+            aws_endpoint_url="http://127.0.0.1:1",
+        )
         services = Services(
             catalog=catalog,
             store=store,
             publisher=Publisher(store),
-            targets=make_targets(settings, catalog, box, clock, _no_forward),
+            targets=make_targets(settings, catalog, box, clock, _no_forward, _resolve),
             clock=clock,
             secrets=box,
             failpoints=points,
@@ -194,6 +201,15 @@ class World:
         """What the log of a bus holds."""
         assert bus is not None
         return list(await self.services.store.read(bus.log, START))
+
+
+ADDRESSES = {"private.example.com": ["10.0.0.7", "fd00::7"], "mixed.example.com": ["10.0.0.7", "1.1.1.1"]}
+
+
+async def _resolve(host: str) -> list[str]:
+    if host not in ADDRESSES:
+        raise socket.gaierror(socket.EAI_NONAME, "unknown")
+    return ADDRESSES[host]
 
 
 async def _no_forward(invocation: Invocation, bus: EventBus) -> None:

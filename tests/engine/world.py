@@ -34,6 +34,7 @@ from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.invoker import Invocation, Invoker
+from partnerbus.targets.names import UrlCheck
 from partnerbus.targets.outbound import AiohttpOutbound
 from partnerbus.targets.registry import Targets
 from partnerbus.targets.tokens import Tokens
@@ -254,7 +255,8 @@ class Parts:
         guard = AddressGuard(allow_private=True)
         outbound = AiohttpOutbound(self.clock, guard)
         tokens = Tokens(SecretBox(Fernet.generate_key()), outbound, self.clock)
-        targets = Targets(invokers, DeadLetterQueue(self.queues), guard, tokens, [outbound.close])
+        urls = UrlCheck(guard, self.clock)
+        targets = Targets(invokers, DeadLetterQueue(self.queues), urls, tokens, [urls.close, outbound.close])
         engine = Engine(
             store=store,
             catalog=catalog,

@@ -126,6 +126,13 @@ def test_a_number_in_the_file_may_not_be_true_or_a_list(tmp_path):
             load_settings({}, {}, file)
 
 
+@pytest.mark.parametrize("text", ["ten", "10.0.0.1/8", "8.8.8.0/24", "169.254.0.0/16", "0.0.0.0/0"])
+def test_only_private_networks_can_be_allowed(text):
+    with pytest.raises(ConfigurationError, match="allow-target-networks: "):
+        load_settings({"allow_target_networks": text}, {})
+    assert load_settings({"allow_target_networks": "10.1.0.0/16,::1/128"}, {})
+
+
 def test_an_unknown_name_is_refused_with_the_one_that_was_meant(tmp_path):
     with pytest.raises(ConfigurationError, match="did you mean PARTNERBUS_PORT"):
         load_settings({}, {"PARTNERBUS_PROT": "1"})

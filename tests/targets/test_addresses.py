@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from partnerbus.targets.addresses import AddressGuard, literal_address
+from partnerbus.targets.addresses import AddressGuard, literal_address, parse_networks
 
 CLOSED = AddressGuard()
 OPEN = AddressGuard(allow_private=True)
@@ -43,6 +43,82 @@ def test_private_addresses_are_for_those_who_allow_them(text: str):
 def test_some_addresses_are_never_allowed(text: str):
     assert not CLOSED.allows(ip_address(text))
     assert not OPEN.allows(ip_address(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("10.1.0.0", True),
+        ("10.1.255.255", True),
+        ("10.2.0.0", False),
+        ("10.0.255.255", False),
+        ("192.168.1.1", False),
+        ("127.0.0.1", False),
+        ("::ffff:10.1.2.3", True),
+        ("64:ff9b::10.1.2.3", True),
+        ("64:ff9b::10.2.2.3", False),
+        ("2002:0a01:0203::", False),
+        ("fd00:1::7", True),
+        ("fd00:2::7", False),
+        ("::1", False),
+        ("169.254.169.254", False),
+        ("8.8.8.8", True),
+    ],
+)
+def test_single_networks_can_be_allowed(text: str, allowed: bool):
+    guard = AddressGuard(networks=parse_networks("10.1.0.0/16, fd00:1::/32"))
+    assert guard.allows(ip_address(text)) is allowed
+
+
+def test_an_allowed_network_does_not_reach_a_metadata_service():
+    guard = AddressGuard(networks=parse_networks("100.64.0.0/10,fc00::/7"))
+    assert guard.allows(ip_address("100.64.0.1"))
+    assert not guard.allows(ip_address("100.100.100.200"))
+    assert not guard.allows(ip_address("fd00:ec2::254"))
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://10.1.2.3/hook", True),
+        ("https://10.1.2.3/hook", True),
+        ("http://10.2.2.3/hook", False),
+        ("http://localhost/hook", False),
+        ("http://example.com/hook", False),
+    ],
+)
+def test_urls_where_a_network_is_allowed(url: str, allowed: bool):
+    guard = AddressGuard(networks=parse_networks("10.1.0.0/16"))
+    assert (guard.url_refusal(url) is None) is allowed
+
+
+def test_localhost_is_allowed_with_its_network():
+    guard = AddressGuard(networks=parse_networks("127.0.0.0/8"))
+    assert guard.url_refusal("http://localhost:8080/") is None
+
+
+def test_networks_are_read():
+    assert parse_networks("") == parse_networks("  ") == ()
+    assert [str(one) for one in parse_networks(" 10.0.0.0/8,::1/128 ")] == ["10.0.0.0/8", "::1/128"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("10.1.0.1/16", "is no network"),
+        ("ten", "is no network"),
+        ("10.0.0.0/8,", "is no network"),
+        ("0.0.0.0/0", "no part of a private network"),
+        ("::/0", "no part of a private network"),
+        ("8.8.8.0/24", "no part of a private network"),
+        ("169.254.0.0/16", "no part of a private network"),
+        ("10.0.0.0/7", "no part of a private network"),
+        ("fe80::/10", "no part of a private network"),
+    ],
+)
+def test_networks_that_cannot_be_allowed(text: str, sentence: str):
+    with pytest.raises(ValueError, match=sentence):
+        parse_networks(text)
 
 
 @given(st.ip_addresses(v=4))

@@ -82,9 +82,9 @@ def test_a_dead_letter_queue_is_judged_too():
     assert targets_of().refusal(target, a_rule()) is not None
 
 
-def test_urls():
-    assert targets_of().url_refusal("http://127.0.0.1:1/") is not None
-    assert targets_of(allow_private=True).url_refusal("http://127.0.0.1:1/") is None
+async def test_urls():
+    assert await targets_of().url_refusal("http://127.0.0.1:1/") is not None
+    assert await targets_of(allow_private=True).url_refusal("http://127.0.0.1:1/") is None
 
 
 async def test_an_operator_s_choice_reaches_the_socket(receiver: Receiver):

@@ -230,7 +230,7 @@ async def test_an_endpoint_that_hangs_ends_the_attempt_in_time(sending: Sending,
     assert len(sending.receiver.requests) == 1
 
 
-@pytest.mark.parametrize("answer", [Reset(), HalfClose(), Raw(b"SMTP ready\r\n\r\n")])
+@pytest.mark.parametrize("answer", [Reset(), HalfClose(), Raw(b"220 mail.example ESMTP\r\n")])
 async def test_an_endpoint_that_breaks_off(sending: Sending, answer):
     sending.receiver.script("/token", answer)
     found = await failure(sending)

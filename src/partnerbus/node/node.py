@@ -31,6 +31,7 @@ from partnerbus.kernel.telemetry import Log, Metrics, make_log
 from partnerbus.model.resources import EventBus
 from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened
 from partnerbus.node.settings import AuthMode, Settings
+from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.registry import Targets, TargetSettings, make_targets
 
@@ -123,6 +124,7 @@ class Node:
     def _make_targets(self, found: Opened) -> Targets:
         settings = TargetSettings(
             allow_private=self.settings.allow_private_targets,
+            networks=parse_networks(self.settings.allow_target_networks),
             aws_endpoint_url=self.settings.aws_endpoint_url or None,
             aws_endpoints=self.settings.aws_endpoints,
         )

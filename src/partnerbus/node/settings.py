@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from partnerbus.edge.sigv4 import REGION
 from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.aws_endpoints import SERVICES
 
 PREFIX = "PARTNERBUS_"
@@ -92,6 +93,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     allow_private_targets: Annotated[
         bool, _text("Let HTTP targets be plain http and lie in loopback and private networks.")
     ] = False
+    allow_target_networks: Annotated[
+        str,
+        _text(
+            "Private networks that HTTP targets may lie in, separated by commas.",
+            examples=["10.1.0.0/16,fd00:1::/64"],
+        ),
+    ] = ""
     aws_endpoint_url: Annotated[
         str,
         _text(
@@ -239,7 +247,11 @@ def load_settings(
 
 
 def check(settings: Settings) -> None:
-    """Refuse what is dangerous together."""
+    """Refuse what is dangerous together, and networks that are none."""
+    try:
+        parse_networks(settings.allow_target_networks)
+    except ValueError as error:
+        raise ConfigurationError(f"allow-target-networks: {error}") from None
     if (
         settings.auth is AuthMode.NONE
         and not is_loopback(settings.host)

@@ -7,10 +7,12 @@ on the name, so a name that resolves differently the second time gains nothing (
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 _PRIVATE_V4 = tuple(
     IPv4Network(net)
@@ -59,21 +61,26 @@ _ODD_IPV4 = re.compile(r"(?:0[xX][0-9a-fA-F]+|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]+|[
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]{0,252})")
 
 
+LOOPBACK = IPv4Address("127.0.0.1")
+
+
 class AddressGuard:
     """Says which addresses may be connected to.
 
-    With `allow_private`, private and loopback addresses are allowed: for tests and for a node whose
-    customers share its network. Link-local (metadata), multicast and reserved ones never are.
+    Of private and loopback addresses those in `networks` are allowed, and with `allow_private` all: for
+    tests and for a node whose customers share its network. Link-local (metadata), multicast and reserved
+    ones never are.
     """
 
-    def __init__(self, allow_private: bool = False) -> None:
+    def __init__(self, allow_private: bool = False, networks: Sequence[Network] = ()) -> None:
         self._allow_private = allow_private
+        self._networks = tuple(networks)
 
     def allows(self, address: Address) -> bool:
         """Whether this node may connect to `address`."""
         address = _embedded(address)
         if _within(address, _PRIVATE_V4, _PRIVATE_V6) and not self._is_metadata(address):
-            return self._allow_private
+            return self._allow_private or any(address in network for network in self._networks)
         return not _within(address, _NEVER_V4, _NEVER_V6)
 
     def url_refusal(self, url: str) -> str | None:
@@ -95,7 +102,7 @@ class AddressGuard:
         is_local_name = host.rstrip(".") == "localhost" or host.rstrip(".").endswith(".localhost")
         if literal is not None and not self.allows(literal):
             return "The URL's address is not allowed as a target."
-        if is_local_name and not self._allow_private:
+        if is_local_name and not self.allows(LOOPBACK):
             return "The URL's host is not allowed as a target."
         if parts.scheme == "http" and not (is_local_name or (literal is not None and _is_private(literal))):
             return "The URL must start with https://."
@@ -104,6 +111,30 @@ class AddressGuard:
     @staticmethod
     def _is_metadata(address: Address) -> bool:
         return str(address) in ("100.100.100.200", "fd00:ec2::254")
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Networks that private targets may be in, from `10.1.0.0/16,fd00:1::/64`.
+
+    Only private ones can be named: public addresses are allowed anyway, and the others never. `ValueError`
+    says what is wrong.
+    """
+    return tuple(_parse_network(part.strip()) for part in text.split(",")) if text.strip() else ()
+
+
+def _parse_network(text: str) -> Network:
+    try:
+        network = ip_network(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no network; write one like 10.1.0.0/16") from None
+    private = (
+        any(network.subnet_of(one) for one in _PRIVATE_V4)
+        if isinstance(network, IPv4Network)
+        else any(network.subnet_of(one) for one in _PRIVATE_V6)
+    )
+    if not private:
+        raise ValueError(f"{text} is no part of a private network, and only these can be allowed")
+    return network
 
 
 def literal_address(host: str) -> Address | None:

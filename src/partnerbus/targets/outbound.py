@@ -11,11 +11,9 @@ implementation keeps:
 * certificates are verified.
 """
 
-import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
@@ -23,12 +21,12 @@ from typing import Protocol
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.names import AddressRefused, Names, Resolve
 
 CALL_TIMEOUT = timedelta(seconds=5)
 """How long a target may take for a whole call (documented)."""
@@ -45,11 +43,6 @@ IDLE_SECONDS = 15.0
 
 NAME_SECONDS = 10
 """How long a resolved name is remembered."""
-
-RESOLVER_THREADS = 16
-
-Resolve = Callable[[str], Awaitable[Sequence[str]]]
-"""The addresses of a host name, `socket.gaierror` if there are none."""
 
 _NO_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -130,10 +123,6 @@ class Outbound(Protocol):
         """Close every connection."""
 
 
-class AddressRefused(OSError):
-    """The address is not one that targets may have."""
-
-
 class AiohttpOutbound:
     """`Outbound` by aiohttp. Without a guard every address is allowed (what the operator configured)."""
 
@@ -146,7 +135,7 @@ class AiohttpOutbound:
     ) -> None:
         self._clock = clock
         self._guard = guard
-        self._names = _Names(guard, resolve)
+        self._names = Names(guard, resolve)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
@@ -209,52 +198,6 @@ class AiohttpOutbound:
         if self._guard is not None and not self._guard.allows(ip_address(str(address[0]).partition("%")[0])):
             raise AddressRefused
         return socket.socket(family, kind, protocol)
-
-
-class _Names(AbstractResolver):
-    """Resolves names on threads of its own and leaves out addresses that the guard refuses."""
-
-    def __init__(self, guard: AddressGuard | None, resolve: Resolve | None) -> None:
-        self._guard = guard
-        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
-        self._resolve = resolve or self._ask_system
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - of both families, always
-    ) -> list[ResolveResult]:
-        found = [ip_address(text.partition("%")[0]) for text in await self._resolve(host)]
-        allowed = [address for address in found if self._guard is None or self._guard.allows(address)]
-        if not found:
-            raise socket.gaierror(socket.EAI_NONAME, "no address")
-        if not allowed:
-            raise AddressRefused
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in allowed
-        ]
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _ask_system(self, host: str) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
-        infos = await loop.run_in_executor(self._threads, _look_up, host)
-        return list(dict.fromkeys(infos))
-
-
-def _look_up(host: str) -> list[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
 
 
 async def _read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:

@@ -8,7 +8,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.arns import Arn
 from partnerbus.model.resources import Rule, Target
-from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.addresses import AddressGuard, Network
 from partnerbus.targets.authorization import Opener
 from partnerbus.targets.aws import AwsCaller
 from partnerbus.targets.aws_endpoints import AwsEndpoints
@@ -19,6 +19,7 @@ from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
+from partnerbus.targets.names import Resolve, UrlCheck
 from partnerbus.targets.outbound import AiohttpOutbound
 from partnerbus.targets.services.app_sync import AppSyncInvoker
 from partnerbus.targets.services.batch import BATCH
@@ -81,12 +82,13 @@ NOT_FOR_THIS_KIND = "{} cannot be used with this target."
 class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator decides about targets.
 
-    `allow_private`: whether targets may be in this node's private network. `aws_endpoint_url`: where AWS
-    services are called instead of at AWS (an emulator); `aws_endpoints`: where single ones are. Those are
-    exempt from the address check.
+    `allow_private`: whether targets may be in this node's private network; `networks`: in which parts of it.
+    `aws_endpoint_url`: where AWS services are called instead of at AWS (an emulator); `aws_endpoints`: where
+    single ones are. Those are exempt from the address check.
     """
 
     allow_private: bool = False
+    networks: Sequence[Network] = ()
     aws_endpoint_url: str | None = None
     aws_endpoints: Mapping[str, str] = {}
 
@@ -98,12 +100,12 @@ class Targets:
         self,
         invokers: Mapping[str, Invoker],
         dead_letter_queue: DeadLetterQueue,
-        guard: AddressGuard,
+        urls: UrlCheck,
         tokens: Tokens,
         close: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
         self._invokers = invokers
-        self._guard = guard
+        self._urls = urls
         self._close = close
         self.tokens = tokens
         self.dead_letter_queue = dead_letter_queue
@@ -131,9 +133,9 @@ class Targets:
             return NO_SUCH_KIND
         return _foreign_structure(target, invoker.kind) or invoker.refusal(target, rule)
 
-    def url_refusal(self, url: str) -> str | None:
-        """Why an API destination must not have this URL, as a sentence; None if it may."""
-        return self._guard.url_refusal(url)
+    async def url_refusal(self, url: str) -> str | None:
+        """Why nothing of an account may be sent to this URL, as a sentence; None if it may."""
+        return await self._urls.refusal(url)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -142,11 +144,20 @@ class Targets:
 
 
 def make_targets(
-    settings: TargetSettings, lookup: Lookup, secrets: SecretBox, clock: Clock, forward: Forward
+    settings: TargetSettings,
+    lookup: Lookup,
+    secrets: SecretBox,
+    clock: Clock,
+    forward: Forward,
+    resolve: Resolve | None = None,
 ) -> Targets:
-    """Everything this node can deliver to. Connections are opened at the first delivery."""
-    guard = AddressGuard(settings.allow_private)
-    outbound = AiohttpOutbound(clock, guard)
+    """Everything this node can deliver to. Connections are opened at the first delivery.
+
+    `resolve` gives the addresses of customers' host names; None is the system's way.
+    """
+    guard = AddressGuard(settings.allow_private, settings.networks)
+    urls = UrlCheck(guard, clock, resolve)
+    outbound = AiohttpOutbound(clock, guard, resolve)
     aws_outbound = AiohttpOutbound(clock, guard=None)
     tokens = Tokens(secrets, outbound, clock)
     opener = Opener(secrets, tokens, ClientContexts(secrets))
@@ -162,8 +173,8 @@ def make_targets(
         "execute-api": ExecuteApiInvoker(aws, aws_http, clock),
         "sqs": SqsInvoker(queues),
     }
-    close = (tokens.close, outbound.close, aws_outbound.close)
-    return Targets(invokers, DeadLetterQueue(queues), guard, tokens, close)
+    close = (tokens.close, urls.close, outbound.close, aws_outbound.close)
+    return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close)
 
 
 def _foreign_structure(target: Target, kind: str) -> str | None:

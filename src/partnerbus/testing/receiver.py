@@ -83,10 +83,11 @@ class Huge(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Raw(msgspec.Struct, frozen=True):
-    """Send `data` as it is, `times` over or until the caller goes away, then close: what is not HTTP."""
+    """Send `data` as it is, then `repeated` so many `times` or until the caller goes away; then close."""
 
     data: bytes
-    times: int = 1
+    repeated: bytes = b""
+    times: int = 0
 
 
 Script: TypeAlias = Respond | Hang | Reset | HalfClose | Drip | Huge | Raw
@@ -207,10 +208,12 @@ class Receiver:
                 writer.write(_head(answer.status, answer.headers, answer.size))
                 await self._pour(answer.size, writer)
             case Raw():
+                writer.write(answer.data)
                 for _ in range(answer.times):
-                    writer.write(answer.data)
+                    writer.write(answer.repeated)
                     await writer.drain()
-                    self.sent_bytes += len(answer.data)
+                    self.sent_bytes += len(answer.repeated)
+                await writer.drain()
             case Hang():
                 await _until_closed(reader)
             case Reset():

@@ -73,7 +73,7 @@ class ListDestinationsOutput(Output, frozen=True, kw_only=True):
 
 
 async def create_api_destination(services: Services, call: Call, given: CreateInput) -> Output:
-    _check_url(services, given.invocation_endpoint)
+    await _check_url(services, given.invocation_endpoint)
     _check_connection(services, call, given.connection_arn)
     owned = api_destination_key(call.account, call.region, "")
     if sum(1 for _ in services.catalog.list(ApiDestination, owned)) >= services.limits.api_destinations:
@@ -107,9 +107,9 @@ async def describe_api_destination(services: Services, call: Call, given: NameIn
 
 
 async def update_api_destination(services: Services, call: Call, given: UpdateInput) -> Output:
-    before = _existing(services, call, given.name)
     if given.invocation_endpoint is not None:
-        _check_url(services, given.invocation_endpoint)
+        await _check_url(services, given.invocation_endpoint)
+    before = _existing(services, call, given.name)
     if given.connection_arn is not None:
         _check_connection(services, call, given.connection_arn)
     wanted = {
@@ -157,9 +157,9 @@ def _no_such_destination(name: str) -> ApiError:
     )
 
 
-def _check_url(services: Services, url: str) -> None:
+async def _check_url(services: Services, url: str) -> None:
     """https, or what this node's settings allow besides; the sentence is ours."""
-    if (sentence := services.targets.url_refusal(url)) is not None:
+    if (sentence := await services.targets.url_refusal(url)) is not None:
         raise invalid(f"Parameter InvocationEndpoint is not valid. Reason: {sentence}")
 
 

@@ -256,7 +256,7 @@ def no_such_connection(name: str) -> ApiError:
 async def _check_endpoint(services: Services, auth: AuthShape) -> None:
     """The authorization endpoint must be one that this node may connect to."""
     url = auth.o_auth_parameters.authorization_endpoint if auth.o_auth_parameters is not None else None
-    if url is not None and (sentence := services.targets.url_refusal(url)) is not None:
+    if url is not None and (sentence := await services.targets.url_refusal(url)) is not None:
         raise invalid(f"Parameter AuthorizationEndpoint is not valid. Reason: {sentence}")
 
 

@@ -1,0 +1,110 @@
+"""Host names: resolved on threads of their own, addresses that the guard refuses left out."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from partnerbus.kernel.clock import Clock
+from partnerbus.targets.addresses import Address, AddressGuard
+
+RESOLVER_THREADS = 16
+
+CHECK_THREADS = 2
+"""Of names that are checked when somebody gives them, so that these hold up no delivery."""
+
+CHECK_TIMEOUT = timedelta(seconds=2)
+
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+"""The addresses of a host name, `socket.gaierror` if there are none."""
+
+
+class AddressRefused(OSError):
+    """The address is not one that targets may have."""
+
+
+class Names(AbstractResolver):
+    """Resolves names. Without a guard every address is allowed."""
+
+    def __init__(
+        self, guard: AddressGuard | None, resolve: Resolve | None, threads: int = RESOLVER_THREADS
+    ) -> None:
+        self._guard = guard
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
+        self._resolve = resolve or self._ask_system
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - of both families, always
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in await self.allowed(host)
+        ]
+
+    async def allowed(self, host: str) -> list[Address]:
+        """The addresses of `host` that may be connected to; `AddressRefused` if it has only others."""
+        found = [ip_address(text.partition("%")[0]) for text in await self._resolve(host)]
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "no address")
+        allowed = [address for address in found if self._guard is None or self._guard.allows(address)]
+        if not allowed:
+            raise AddressRefused
+        return allowed
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask_system(self, host: str) -> Sequence[str]:
+        loop = asyncio.get_running_loop()
+        infos = await loop.run_in_executor(self._threads, _look_up, host)
+        return list(dict.fromkeys(infos))
+
+
+class UrlCheck:
+    """Says of a URL that somebody gives what would be said of it at every delivery.
+
+    A name that does not resolve, or not in time, is taken: it may by the time it is used, and its addresses
+    are checked again at every connection, whatever was said here.
+    """
+
+    def __init__(self, guard: AddressGuard, clock: Clock, resolve: Resolve | None = None) -> None:
+        self._guard = guard
+        self._clock = clock
+        self._names = Names(guard, resolve, CHECK_THREADS)
+
+    async def refusal(self, url: str) -> str | None:
+        """Why a target must not have this URL, as a sentence; None if it may."""
+        return self._guard.url_refusal(url) or await self._name_refusal(urlsplit(url).hostname or "")
+
+    async def close(self) -> None:
+        await self._names.close()
+
+    async def _name_refusal(self, host: str) -> str | None:
+        try:
+            async with self._clock.timeout(CHECK_TIMEOUT):
+                await self._names.allowed(host)
+        except AddressRefused:
+            return "The URL's host has only addresses that are not allowed as targets."
+        except (OSError, ValueError):  # a timeout among them
+            return None
+        return None
+
+
+def _look_up(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]

@@ -1,0 +1,83 @@
+"""Host names that somebody gives: what is said of them at once."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+
+from partnerbus.kernel.clock import ManualClock
+from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.names import CHECK_TIMEOUT, Resolve, UrlCheck
+
+URL = "https://hooks.example.com/"
+
+
+@pytest.fixture
+async def checks() -> AsyncIterator[list[UrlCheck]]:
+    made: list[UrlCheck] = []
+    yield made
+    for check in made:
+        await check.close()
+
+
+def answering(*addresses: str) -> Resolve:
+    async def resolve(_: str) -> Sequence[str]:
+        return addresses
+
+    return resolve
+
+
+@pytest.mark.parametrize(
+    ("addresses", "refused"),
+    [
+        (["8.8.8.8"], False),
+        (["10.0.0.1"], True),
+        (["10.0.0.1", "fd00::1", "169.254.169.254"], True),
+        (["10.0.0.1", "8.8.8.8"], False),
+        (["fe80::1%eth0"], True),
+        ([], False),
+    ],
+)
+async def test_a_name_of_private_addresses_is_refused(checks, addresses: list[str], refused: bool):
+    check = UrlCheck(AddressGuard(), ManualClock(), answering(*addresses))
+    checks.append(check)
+    assert (await check.refusal(URL) is not None) is refused
+
+
+async def test_what_the_url_itself_says_comes_first(checks):
+    check = UrlCheck(AddressGuard(), ManualClock(), answering("8.8.8.8"))
+    checks.append(check)
+    assert await check.refusal("http://hooks.example.com/") == "The URL must start with https://."
+
+
+async def test_a_name_that_cannot_be_resolved_in_time_is_taken(checks):
+    never = asyncio.Event()
+
+    async def hang(_: str) -> Sequence[str]:
+        await never.wait()
+        return []
+
+    clock = ManualClock()
+    check = UrlCheck(AddressGuard(), clock, hang)
+    checks.append(check)
+    asking = asyncio.create_task(check.refusal(URL))
+    await clock.advance(CHECK_TIMEOUT)
+    assert await asking is None
+
+
+@pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_AGAIN, "again"), UnicodeError("too long")])
+async def test_a_resolver_that_fails_refuses_nothing(checks, error: Exception):
+    async def fail(_: str) -> Sequence[str]:
+        raise error
+
+    check = UrlCheck(AddressGuard(), ManualClock(), fail)
+    checks.append(check)
+    assert await check.refusal(URL) is None
+
+
+async def test_the_system_is_asked(checks):
+    closed, opened = UrlCheck(AddressGuard(), ManualClock()), UrlCheck(AddressGuard(True), ManualClock())
+    checks += (closed, opened)
+    assert await closed.refusal("https://127.0.0.1.:443/") is not None
+    assert await opened.refusal("https://localhost/") is None
