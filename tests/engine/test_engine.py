@@ -264,6 +264,20 @@ async def test_one_wide_line_for_each_event_and_each_attempt(world: World) -> No
     assert (second["attempt"], second["outcome"], second["rule_arn"]) == (2, "delivered", rule.arn)
 
 
+async def test_events_and_attempts_are_counted_by_what_became_of_them(world: World) -> None:
+    bus = await world.bus()
+    target, refusing = new_target(), new_target()
+    world.targets.answers[target.arn] = [UNAVAILABLE, *world.targets.answers[target.arn]]
+    world.targets.answers[refusing.arn] = [REFUSED]
+    await world.rule(bus, target, refusing, pattern='{"source": ["shop"]}')
+    await world.put(bus)
+    await world.put(bus, source="else")
+    await world.advance(HOUR)
+    outcomes = ("owed", "delivered", "dead")
+    assert [world.counted("attempts", kind="scripted", outcome=each) for each in outcomes] == [1, 1, 1]
+    assert [world.counted("events_routed", matched=each) for each in ("true", "false")] == [1, 1]
+
+
 class TestForwarding:
     async def test_an_event_keeps_its_id_in_its_region_and_goes_one_hop(self, world: World) -> None:
         first, second, third = [await world.bus(name) for name in ("first", "second", "third")]

@@ -145,6 +145,10 @@ class World:
     def rules(self) -> list[Rule]:
         return list(self.catalog.list(Rule, "rule:"))
 
+    def counted(self, name: str, **labels: str) -> float:
+        """What a counter says; 0 if it was never touched."""
+        return self._parts.metrics.registry.get_sample_value(f"partnerbus_{name}_total", labels) or 0
+
     async def bus(self, name: str = "orders", region: str = REGION) -> EventBus:
         now = self.clock.now()
         bus = EventBus(
@@ -215,6 +219,7 @@ class Parts:
         self.written = io.BytesIO()
         self.stream = io.TextIOWrapper(self.written)
         self.failpoints = Failpoints()
+        self.metrics = Metrics()
         self.room: Room | None = None
         self.keep = timedelta(hours=1)
         self.jitter: Callable[[], float] = random
@@ -263,7 +268,7 @@ class Parts:
             targets=targets,
             clock=self.clock,
             failpoints=self.failpoints,
-            metrics=Metrics(),
+            metrics=self.metrics,
             log=make_log("debug", self.stream),
             sweeps=self.sweeps,
             keep=self.keep,

@@ -85,7 +85,9 @@ class Attempts:
         if invoker is None:
             return _unsent(ErrorCode.NO_RESOURCE, NO_INVOKER), ""
         attempt = await self._invoke(claim, subscription, invoker, payload)
-        return self._verdict(claim, target, attempt), invoker.kind
+        settlement = self._verdict(claim, target, attempt)
+        self._metrics.attempts.labels(invoker.kind, settlement.state.value).inc()
+        return settlement, invoker.kind
 
     async def _invoke(
         self, claim: Claim, subscription: Subscription, invoker: Invoker, payload: bytes
