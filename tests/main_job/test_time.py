@@ -102,6 +102,6 @@ async def test_a_day_of_retries_ends_among_the_dead_letters(story: Story, operat
     assert shown["attempts"][-1]["reply"]["body_head"] == "closed"
 
     story.receiver.script("/hook", Respond())
-    assert (await story.command("dead-letters", "redrive", letter["id"], "--json")) == {"redriven": 1}
+    assert (await story.command("dead-letters", "redrive", letter["id"], "--json"))["redriven"] == 1
     requests = await story.receiver.received(attempts + 1)
     assert requests[-1].body == requests[0].body

@@ -1,13 +1,13 @@
 """The admin face of a folder that a test has opened."""
 
 from partnerbus.api.admin.face import AdminFace
-from partnerbus.api.admin.request import AdminServices
+from partnerbus.api.admin.request import AdminServices, Redriver
 from partnerbus.kernel.clock import Clock
 from partnerbus.node.folder import Opened
 
 
-def admin_face(found: Opened, clock: Clock) -> AdminFace:
-    """The face as a command without a server has it."""
+def admin_face(found: Opened, clock: Clock, redrive: Redriver | None = None) -> AdminFace:
+    """The face as a command without a server has it, perhaps with another way to redrive."""
     return AdminFace(
         AdminServices(
             accounts=found.accounts,
@@ -15,6 +15,6 @@ def admin_face(found: Opened, clock: Clock) -> AdminFace:
             store=found.store,
             clock=clock,
             secrets=found.secrets,
-            redrive=found.store.redrive,
+            redrive=redrive or found.store.redrive,
         )
     )

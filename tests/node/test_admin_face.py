@@ -30,6 +30,7 @@ class Desk:
     """The admin face, and ways to make what it shows."""
 
     def __init__(self, found, clock):
+        self.found = found
         self.store, self.catalog, self.clock = found.store, found.catalog, clock
         self.face = admin_face(found, clock)
 
@@ -136,6 +137,12 @@ async def test_a_list_comes_in_pages_the_newest_first(desk):
         ({"target": "one"}, {1}),
         ({"target": LANE}, {1, 2}),
         ({"rule": "closed", "target": "two", "bus": BUS}, {2}),
+        ({"error": "NO_PERMISSIONS"}, {1, 2, 3}),
+        ({"error": "TIMEOUT"}, set()),
+        ({"source": "shop", "bus": BUS}, {1, 2}),
+        ({"source": "other"}, set()),
+        ({"detail_type": "order", "error": "NO_PERMISSIONS", "target": "one"}, {1}),
+        ({"detail_type": "Order"}, set()),
     ],
 )
 async def test_filters_pick_dead_letters_to_list_and_to_redrive(desk, query, found):
@@ -145,24 +152,24 @@ async def test_filters_pick_dead_letters_to_list_and_to_redrive(desk, query, fou
     listed = (await desk.ok("GET", "/dead-letters", **query))["deliveries"]
     assert {int(each["event_id"].removeprefix("event-")) for each in listed} == found
     done = await desk.ok("POST", "/dead-letters/redrive", {"every": True, **query})
-    assert done == {"redriven": len(found)}
+    assert done["redriven"] == len(found)
     assert len((await desk.ok("GET", "/dead-letters"))["deliveries"]) == 3 - len(found)
 
 
 async def test_a_redriven_dead_letter_is_owed_again(desk):
     one, two = await desk.bury(1, "sub-one"), await desk.bury(2, "sub-two")
-    assert await desk.ok("POST", "/dead-letters/redrive", {"ids": [one]}) == {"redriven": 1}
-    assert await desk.ok("POST", "/dead-letters/redrive", {"ids": [one]}) == {"redriven": 0}
+    assert (await desk.ok("POST", "/dead-letters/redrive", {"ids": [one]}))["redriven"] == 1
+    assert (await desk.ok("POST", "/dead-letters/redrive", {"ids": [one]}))["redriven"] == 0
     (owed,) = (await desk.ok("GET", "/deliveries", state="owed"))["deliveries"]
     assert (owed["id"], owed["redriven"]) == (one, 1)
     assert [each["id"] for each in (await desk.ok("GET", "/dead-letters"))["deliveries"]] == [two]
 
 
 async def test_more_dead_letters_than_a_page_are_redriven_together(desk, monkeypatch):
-    monkeypatch.setattr("partnerbus.api.admin.deliveries.REDRIVE_PAGE", 3)
+    monkeypatch.setattr("partnerbus.api.admin.redriving.PAGE", 3)
     for number in range(10):
         await desk.bury(number, "sub-one")
-    assert await desk.ok("POST", "/dead-letters/redrive", {"every": True}) == {"redriven": 10}
+    assert (await desk.ok("POST", "/dead-letters/redrive", {"every": True}))["redriven"] == 10
     assert (await desk.ok("GET", "/dead-letters"))["deliveries"] == []
 
 
@@ -202,6 +209,17 @@ async def test_status_counts(desk):
         ("GET", "/dead-letters/sub-1", {}, {}, 404, "there is no delivery"),
         ("POST", "/dead-letters/redrive", {}, {}, 400, "either ids, or every"),
         ("POST", "/dead-letters/redrive", {"ids": ["x"]}, {}, 400, "no delivery id"),
+        ("POST", "/dead-letters/redrive", {"every": True, "rate": 0}, {}, 400, "rate"),
+        ("POST", "/dead-letters/redrive", {"every": True, "before": "2026-01-01"}, {}, 400, "before"),
+        (
+            "POST",
+            "/dead-letters/redrive",
+            {"every": True, "before": "2026-01-01T00:00:00"},
+            {},
+            400,
+            "before",
+        ),
+        ("POST", "/dead-letters/redrive", {"every": True, "to_rule": "r"}, {}, 400, "to_rule goes with to"),
         ("GET", "/ledgers/none", {}, {}, 404, "there is no log"),
         ("POST", "/clock/advance", {"seconds": 1}, {}, 409, "no server runs"),
     ],

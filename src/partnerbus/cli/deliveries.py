@@ -6,7 +6,8 @@ from datetime import datetime
 import click
 import msgspec
 
-from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, Redriven
+from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList
+from partnerbus.api.admin.redriving import Redriven
 from partnerbus.cli.asking import Asker, asks, columns, given, pairs, segment
 from partnerbus.model.delivery import Attempt, DeliveryState
 
@@ -14,6 +15,9 @@ from partnerbus.model.delivery import Attempt, DeliveryState
 def picks(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that pick deliveries."""
     for name, help_text in (
+        ("--detail-type", "Only events of this detail-type."),
+        ("--source", "Only events of this source."),
+        ("--error", "Only what failed with this code."),
         ("--target", "Only this target, by id or ARN."),
         ("--rule", "Only this rule."),
         ("--bus", "Only this bus, by name or ARN."),
@@ -79,15 +83,31 @@ def show_delivery(asker: Asker, delivery_id: str) -> None:
 @click.argument("delivery_ids", metavar="ID…", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every dead letter that the other options pick.")
 @picks
+@click.option("--to", metavar="TARGET", help="Send to this target instead: an id or ARN, same account.")
+@click.option("--to-rule", metavar="RULE", help="The rule of that target, if several have it.")
+@click.option("--rate", type=click.FloatRange(0.001, 100_000), help="How many a second; default: at once.")
+@click.option("--before", metavar="INSTANT", help="Only what died before, like 2026-01-31T12:00:00Z.")
 @asks
-def redrive(asker: Asker, delivery_ids: tuple[str, ...], every: bool, **options: str | None) -> None:
-    """Send dead letters again, with a fresh retry policy. Name them, or use --all."""
+def redrive(
+    asker: Asker,
+    delivery_ids: tuple[str, ...],
+    every: bool,
+    rate: float | None,
+    **options: str | None,
+) -> None:
+    """Send dead letters again, with a fresh retry policy. Name them, or use --all.
+
+    Nothing is redriven twice: to repeat a redrive that was interrupted, give --before the instant that
+    it began.
+    """
     if bool(delivery_ids) == every:
         raise click.UsageError("name the dead letters to redrive, or say --all")
-    body: dict[str, object] = {**given(**options)}
+    body: dict[str, object] = {**given(**options)} | ({} if rate is None else {"rate": rate})
     body |= {"every": True} if every else {"ids": delivery_ids}
     done = asker.ask(Redriven, "POST", "/dead-letters/redrive", body=body)
-    asker.tell(done, lambda: f"redriven {done.redriven}" + ("" if every else f" of {len(delivery_ids)}"))
+    of = "" if every else f" of {len(delivery_ids)}"
+    last = "" if rate is None else f", the last one is due at {_plain(done.last_due_at)}"
+    asker.tell(done, lambda: f"redriven {done.redriven}{of}{last if done.redriven else ''}")
 
 
 def _tell_list(asker: Asker, found: DeliveryList) -> None:

@@ -23,7 +23,8 @@ from partnerbus.engine.target_health import TargetHealth, failing_targets
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
-from partnerbus.store.protocol import START, Store
+from partnerbus.model.delivery import Redrive
+from partnerbus.store.protocol import AT_ONCE, START, Store
 from partnerbus.targets.registry import Targets
 
 API_DESTINATION = ":api-destination/"
@@ -154,9 +155,9 @@ class Engine:
                 self._routers.news(info.log, info.head)
         await self._dispatcher.look()
 
-    async def redrive(self, ids: Sequence[tuple[str, int]]) -> int:
-        """Owe dead deliveries anew, and attempt them; give how many were dead."""
-        redriven = await self._store.redrive(ids)
+    async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
+        """Owe dead deliveries anew, and attempt them when they are due; give how many were dead."""
+        redriven = await self._store.redrive(ids, how)
         await self._dispatcher.look()
         return redriven
 

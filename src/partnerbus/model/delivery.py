@@ -9,7 +9,7 @@ between the two has used an attempt that nobody saw, so attempts never exceed th
 ends without one (cancelled, too old) does not count the last claim's.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -134,6 +134,20 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     exhausted: str | None = None
     sent_to: str | None = None
+
+
+class Redrive(msgspec.Struct, frozen=True, kw_only=True):
+    """How dead letters are owed anew: the first due at `due_at` (None: at once), each next one `gap` later.
+
+    Only those that died by `died_by`: a redrive that is repeated with the same instant leaves alone what it
+    has redriven and what died again since. With `to`, a subscription and its lane, they are owed to that one
+    instead, unless it has or had the event already, and the dead letter is dropped.
+    """
+
+    due_at: datetime | None = None
+    gap: timedelta = timedelta(0)
+    died_by: datetime | None = None
+    to: tuple[str, str] | None = None
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,11 +27,14 @@ from partnerbus.model.delivery import (
     NewDelivery,
     NewRecord,
     Record,
+    Redrive,
     Settlement,
 )
 
 START = 0
 """The position before every record: reading after it reads a log from its horizon."""
+
+AT_ONCE = Redrive()
 
 LIVE = "live"
 """The cursor that routes a log. It alone moves the ledger's events; every cursor's deliveries count."""
@@ -209,11 +212,12 @@ class DeliveryStore(Protocol):
     async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
         """The one read for people."""
 
-    async def redrive(self, ids: Sequence[tuple[str, int]]) -> int:
-        """Owe dead deliveries anew, due at once; give how many were dead. **Ordered.**
+    async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
+        """Owe dead deliveries anew, as `how` says; give how many were dead and died in time. **Ordered.**
 
-        Attempts are counted from 1 again, and it is owed since now. A record that was trimmed is in its log
-        again, at its old position, until it is trimmed anew: it was accepted and routed before.
+        Attempts are counted from 1 again, and it is owed since it is due. A record that was trimmed is in its
+        log again, at its old position, until it is trimmed anew: it was accepted and routed before. All of
+        `ids` are redriven together or none.
         """
 
     async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:

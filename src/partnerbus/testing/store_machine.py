@@ -23,6 +23,7 @@ from partnerbus.model.delivery import (
     DeliveryState,
     NewDelivery,
     Record,
+    Redrive,
     Settlement,
 )
 from partnerbus.model.reply import Reply
@@ -251,18 +252,49 @@ class StoreMachine(RuleBasedStateMachine):
         self.numbers = {n: record for n, record in self.numbers.items() if record.position not in gone}
 
     @precondition(lambda self: self.owed)
-    @rule(data=st.data())
-    def redrive(self, data: Any) -> None:
+    @rule(
+        data=st.data(),
+        delay=st.integers(0, 50),
+        gap=st.integers(0, 20),
+        back=st.none() | st.integers(0, 100),
+        to=st.none() | st.tuples(st.sampled_from(["s1", "elsewhere"]), st.sampled_from(LANES)),
+    )
+    def redrive(self, data: Any, delay: int, gap: int, back: int | None, to: tuple[str, str] | None) -> None:
         keys = data.draw(st.lists(st.sampled_from(sorted(self.owed)), max_size=4, unique=True))
-        dead = {key: self.owed[key] for key in keys if self.owed[key].state is DeliveryState.DEAD}
+        now, step = self.clock.now(), timedelta(seconds=gap)
+        due_at, died_by = now + timedelta(seconds=delay), now - timedelta(seconds=back or 0)
+        how = Redrive(due_at=due_at, gap=step, died_by=None if back is None else died_by, to=to)
         ids = [(subscription, position) for position, subscription in keys]
-        assert self.run_async(self.store.redrive(ids)) == len(dead)
-        for (position, _), owed in dead.items():
-            owed.state, owed.due_at, owed.settled_at = DeliveryState.OWED, self.clock.now(), None
-            owed.attempts_made, owed.redriven_at = 0, self.clock.now()
-            self._put_back(owed.log, position)
-            owed.redriven += 1
+        redriven = self.run_async(self.store.redrive(ids, how))
+        for position, subscription in keys:
+            owed = self.owed[position, subscription]
+            if (
+                owed.state is DeliveryState.DEAD
+                and owed.settled_at is not None
+                and owed.settled_at <= died_by
+            ):
+                self._redriven(position, owed, due_at, None if to is None or to[0] == subscription else to)
+                due_at, redriven = due_at + step, redriven - 1
+        assert redriven == 0
+
+    def _redriven(self, position: int, owed: Owed, due_at: datetime, to: tuple[str, str] | None) -> None:
+        self._put_back(owed.log, position)
+        self.counts[owed.log]["dead"] -= 1
+        if to is not None:
+            owed.state = DeliveryState.DROPPED
+            self.counts[owed.log]["dropped"] += 1
+            if (position, to[0]) not in self.owed:
+                made = Owed(to[1], owed.log, DeliveryState.OWED, due_at, redriven=1, redriven_at=due_at)
+                self.owed[position, to[0]] = made
+                self.counts[owed.log]["owed"] += 1
+                return
+            owed = self.owed[position, to[0]]
+            if owed.state is not DeliveryState.DEAD:
+                return
             self.counts[owed.log]["dead"] -= 1
+        owed.state, owed.due_at, owed.settled_at = DeliveryState.OWED, due_at, None
+        owed.attempts_made, owed.redriven_at = 0, due_at
+        owed.redriven += 1
 
     def _put_back(self, log: str, position: int) -> None:
         record = self.set_aside.pop(position, None)

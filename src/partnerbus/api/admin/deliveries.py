@@ -1,6 +1,6 @@
-"""Deliveries for people to read, and dead letters to redrive. A dead letter is a delivery that is `dead`."""
+"""Deliveries for people to read. A dead letter is a delivery that is `dead`; `redriving` sends them again."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -12,15 +12,37 @@ from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, parse_de
 from partnerbus.model.resources import Rule, Target
 from partnerbus.store.protocol import DeliveryQuery
 
-REDRIVE_PAGE = 500
-"""How many dead letters one step of a large redrive takes from the store."""
+LOOKED_AT_MOST = 10_000
+"""How many deliveries one list looks through for those that its filter picks."""
+
+PAGE = 500
 
 
 class DeliveryFilter(BusFilter, frozen=True, kw_only=True):
-    """Which deliveries: what is not given counts as every. `target` is a target's id or ARN."""
+    """Which deliveries: what is not given counts as every. `target` is a target's id or ARN.
+
+    `source` and `detail_type` are the event's, `error` the code that the delivery ended or last failed with.
+    """
 
     rule: str | None = None
     target: str | None = None
+    error: str | None = None
+    source: str | None = None
+    detail_type: str | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether it asks for what the store has no index for."""
+        return (self.error, self.source, self.detail_type) != (None, None, None)
+
+    def picks_one(self, found: Delivery) -> bool:
+        """Whether what the store has no index for is as wanted."""
+        event = found.record.event if found.record is not None else None
+        return (
+            (self.error is None or (found.last is not None and found.last.error == self.error))
+            and (self.source is None or (event is not None and event.source == self.source))
+            and (self.detail_type is None or (event is not None and event.detail_type == self.detail_type))
+        )
 
 
 class DeliveryPage(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,17 +92,6 @@ class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-class Redrive(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to send again: those named, or every one that the filter picks."""
-
-    ids: list[str] | None = None
-    every: bool = False
-
-
-class Redriven(msgspec.Struct, frozen=True, kw_only=True):
-    redriven: int
-
-
 async def list_deliveries(services: AdminServices, request: Request) -> DeliveryList:
     return await _page(services, request.query_as(DeliveryPage), tuple(DeliveryState))
 
@@ -90,47 +101,56 @@ async def list_dead_letters(services: AdminServices, request: Request) -> Delive
 
 
 async def show_delivery(services: AdminServices, request: Request) -> DeliveryDetails:
-    wanted = _parse_id(request.path["id"])
+    wanted = parse_id(request.path["id"])
     found = await services.store.deliveries(DeliveryQuery(ids=(wanted,), limit=1))
     if not found:
         raise AdminRefused(f"there is no delivery {request.path['id']}", 404)
     return _Reader(services, [found[0].log]).details(found[0])
 
 
-async def redrive(services: AdminServices, request: Request) -> Redriven:
-    wanted = request.body_as(Redrive)
-    if (wanted.ids is None) == (not wanted.every):
-        raise AdminRefused("say which dead letters: either ids, or every")
-    if wanted.ids is not None:
-        return Redriven(redriven=await services.redrive([_parse_id(text) for text in wanted.ids]))
-    return Redriven(redriven=await _redrive_every(services, wanted))
-
-
-async def _redrive_every(services: AdminServices, wanted: DeliveryFilter) -> int:
-    count = 0
-    query = await _query(services, wanted, (DeliveryState.DEAD,), REDRIVE_PAGE)
-    while query is not None:
-        found = await services.store.deliveries(query)
-        count += await services.redrive([(each.subscription, each.position) for each in found])
-        query = _following(query, found)
-    return count
-
-
 async def _page(
     services: AdminServices, wanted: DeliveryPage, default: Sequence[DeliveryState]
 ) -> DeliveryList:
-    query = await _query(services, wanted, _states(wanted.state) or default, wanted.limit)
-    if query is None:
-        return DeliveryList(deliveries=[], next=None)
-    if wanted.after is not None:
-        subscription, position = _parse_id(wanted.after)
-        query = msgspec.structs.replace(query, after=(position, subscription))
-    found = await services.store.deliveries(query)
-    reader = _Reader(services, [each.log for each in found])
-    is_last = _following(query, found) is None
-    return DeliveryList(
-        deliveries=[reader.view(each) for each in found], next=None if is_last else found[-1].id
-    )
+    """A page of what the filter picks; less than a page if there is little of it among much else."""
+    states = _states(wanted.state) or default
+    after = parse_id(wanted.after) if wanted.after is not None else None
+    size = PAGE if wanted.looks_inside else wanted.limit
+    picked: list[Delivery] = []
+    looked_at = 0
+    async for found in looked_through(services, wanted, states, size, after):
+        for each in found:
+            looked_at += 1
+            if wanted.picks_one(each):
+                picked.append(each)
+            if len(picked) == wanted.limit or looked_at == LOOKED_AT_MOST:
+                return _listed(services, picked, each.id)
+    return _listed(services, picked, None)
+
+
+def _listed(services: AdminServices, picked: Sequence[Delivery], last: str | None) -> DeliveryList:
+    reader = _Reader(services, [each.log for each in picked])
+    return DeliveryList(deliveries=[reader.view(each) for each in picked], next=last)
+
+
+async def looked_through(
+    services: AdminServices,
+    wanted: DeliveryFilter,
+    states: Sequence[DeliveryState],
+    size: int,
+    after: tuple[str, int] | None = None,
+) -> AsyncIterator[Sequence[Delivery]]:
+    """The deliveries that a filter may pick, the newest event first, in pages of the store.
+
+    After `after`, if it is given. What `picks_one` judges is not judged yet.
+    """
+    query = await _query(services, wanted, states, size)
+    if query is not None and after is not None:
+        query = msgspec.structs.replace(query, after=(after[1], after[0]))
+    while query is not None:
+        found = await services.store.deliveries(query)
+        if found:
+            yield found
+        query = _following(query, found)
 
 
 async def _query(
@@ -175,7 +195,8 @@ def _states(text: str | None) -> tuple[DeliveryState, ...]:
         raise AdminRefused(f"a state is one of {', '.join(DeliveryState)}") from None
 
 
-def _parse_id(text: str) -> tuple[str, int]:
+def parse_id(text: str) -> tuple[str, int]:
+    """(subscription, position) of a delivery id; refused if it is none."""
     found = parse_delivery_id(text)
     if found is None:
         raise AdminRefused(f"{text!r} is no delivery id")
@@ -235,5 +256,4 @@ ROUTES = (
     Route("GET", "/deliveries/{id}", show_delivery),
     Route("GET", "/dead-letters", list_dead_letters),
     Route("GET", "/dead-letters/{id}", show_delivery),
-    Route("POST", "/dead-letters/redrive", redrive),
 )

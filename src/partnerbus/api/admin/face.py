@@ -15,6 +15,7 @@ from partnerbus.api.admin import (
     deliveries,
     logs,
     patterns,
+    redriving,
     status,
     targets,
 )
@@ -29,6 +30,7 @@ ROUTES: Sequence[Route] = (
     *deliveries.ROUTES,
     *logs.ROUTES,
     *patterns.ROUTES,
+    *redriving.ROUTES,
     *status.ROUTES,
     *targets.ROUTES,
 )

@@ -11,6 +11,7 @@ from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import PartnerbusError
 from partnerbus.kernel.secrets import SecretBox
+from partnerbus.model.delivery import Redrive
 from partnerbus.store.protocol import Store
 
 
@@ -32,6 +33,10 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     region: str
 
 
+Redriver = Callable[[Sequence[tuple[str, int]], Redrive], Awaitable[int]]
+"""Redrives dead letters by (subscription, position); gives how many were dead."""
+
+
 class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes work with.
 
@@ -45,7 +50,7 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     clock: Clock
     secrets: SecretBox
-    redrive: Callable[[Sequence[tuple[str, int]]], Awaitable[int]]
+    redrive: Redriver
     running: Callable[[], Running | None] = lambda: None
     held: Callable[[], Mapping[str, datetime]] = dict
     shift: Callable[[timedelta], None] | None = None

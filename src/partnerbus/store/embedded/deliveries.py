@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 
 import msgspec
 
@@ -12,6 +13,7 @@ from partnerbus.model.delivery import (
     Attempt,
     Claim,
     DeliveryState,
+    Redrive,
     Settlement,
 )
 from partnerbus.model.reply import ErrorCode
@@ -240,13 +242,20 @@ class Redriving(msgspec.Struct, frozen=True, gc=False):
     """The argument of redrive."""
 
     ids: Sequence[tuple[str, int]]
+    how: Redrive
     now: int
 
 
+_DIED_IN_TIME = f"WHERE position = ? AND subscription = ? AND state = {DEAD} AND settled_at <= ?"
 _REDRIVE = (
     f"UPDATE deliveries SET state = {OWED}, due_at = ?, redriven_at = ?, settled_at = NULL, "  # noqa: S608
-    "attempts_made = 0, redriven = redriven + 1 "
-    f"WHERE position = ? AND subscription = ? AND state = {DEAD}"
+    f"attempts_made = 0, redriven = redriven + 1 {_DIED_IN_TIME}"
+)
+_DROP_ONE = f"UPDATE deliveries SET state = {_DROPPED} {_DIED_IN_TIME}"  # noqa: S608
+_OWE_ANOTHER = (
+    "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, "  # noqa: S608
+    f"due_at, redriven, redriven_at) VALUES (?, ?, ?, {OWED}, 0, ?, 1, ?) "
+    "ON CONFLICT (position, subscription) DO NOTHING"
 )
 
 
@@ -255,17 +264,48 @@ def _redrive(tables: Tables, commands: Sequence[Redriving]) -> list[int]:
 
 
 def _redrive_one(tables: Tables, command: Redriving) -> int:
-    redriven = []
+    how, count = command.how, 0
+    due_at = command.now if how.due_at is None else to_micros(how.due_at)
+    gap = how.gap // timedelta(microseconds=1)
+    died_by = END if how.died_by is None else to_micros(how.died_by)
     for subscription, position in command.ids:
-        if position > END:
-            continue
-        key = (position, tables.number_if_known(subscription))
-        if tables.connection.execute(_REDRIVE, (command.now, command.now, *key)).rowcount:
-            put_back(tables.connection, position)
-            redriven.append(position)
-    for log, count in _logs_of(tables.connection, redriven).items():
-        tables.count(log, "dead", -count)
-    return len(redriven)
+        number = tables.number_if_known(subscription)
+        if position <= END and number is not None:
+            key = (position, number, died_by)
+            count += _redriven(tables, key, how.to, due_at + count * gap)
+    return count
+
+
+def _redriven(tables: Tables, key: tuple[int, int, int], to: tuple[str, str] | None, due_at: int) -> bool:
+    """Whether a delivery was dead, and is owed at `due_at` now, to its own subscription or to another."""
+    position, subscription, _ = key
+    other = None if to is None else tables.number(to[0])
+    if to is None or other is None or other == subscription:
+        return _owed_again(tables, key, due_at)
+    if not tables.connection.execute(_DROP_ONE, key).rowcount:
+        return False
+    _count_one(tables, position, dead=-1, dropped=1)
+    if not _owed_again(tables, (position, other, END), due_at):
+        row = (position, other, tables.number(to[1]), due_at, due_at)
+        owed = tables.connection.execute(_OWE_ANOTHER, row).rowcount
+        _count_one(tables, position, owed=owed)
+        put_back(tables.connection, position)
+    return True
+
+
+def _owed_again(tables: Tables, key: tuple[int, int, int], due_at: int) -> bool:
+    if not tables.connection.execute(_REDRIVE, (due_at, due_at, *key)).rowcount:
+        return False
+    put_back(tables.connection, key[0])
+    _count_one(tables, key[0], dead=-1)
+    return True
+
+
+def _count_one(tables: Tables, position: int, **changes: int) -> None:
+    """Change the ledger of the log that the record at `position` is of."""
+    (log,) = _logs_of(tables.connection, [position])
+    for column, change in changes.items():
+        tables.count(log, column, change)
 
 
 REDRIVE: Verb[Redriving, int] = Verb(_redrive)

@@ -22,7 +22,7 @@ from typing import TypeVar
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
-from partnerbus.model.delivery import Claim, Delivery, NewDelivery, NewRecord, Record, Settlement
+from partnerbus.model.delivery import Claim, Delivery, NewDelivery, NewRecord, Record, Redrive, Settlement
 from partnerbus.store.embedded import deliveries as verbs
 from partnerbus.store.embedded import people, registry, routing
 from partnerbus.store.embedded import records as record_verbs
@@ -41,6 +41,7 @@ from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.tail import RECORD_OVERHEAD, Tail
 from partnerbus.store.embedded.writer import Writer
 from partnerbus.store.protocol import (
+    AT_ONCE,
     Change,
     Claimed,
     DeliveryQuery,
@@ -248,9 +249,9 @@ class EmbeddedStore:
         """See `DeliveryStore.deliveries`."""
         return await self._people.run(lambda connection: people.deliveries(connection, query))
 
-    async def redrive(self, ids: Sequence[tuple[str, int]]) -> int:
+    async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
         """See `DeliveryStore.redrive`."""
-        return await self._writer.submit(verbs.REDRIVE, verbs.Redriving(ids, self._now()))
+        return await self._writer.submit(verbs.REDRIVE, verbs.Redriving(ids, how, self._now()))
 
     async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:
         """See `DeliveryStore.drop_dead`. It goes in small steps, so that appends get in between."""

@@ -12,7 +12,6 @@ from partnerbus.model.delivery import (
     NewDelivery,
     Settlement,
 )
-from partnerbus.model.reply import ErrorCode
 from partnerbus.store.protocol import LIVE, DeliveryQuery, Ledger, Store
 from partnerbus.testing.store_contract.world import (
     CANCELLED,
@@ -226,30 +225,6 @@ class ClaimContract:
 
 class DeadLetterContract:
     """Dead letters, and the read for people."""
-
-    async def test_redrive_owes_anew_and_keeps_the_history(self, store: Store, maker: StoreMaker) -> None:
-        (stored,) = await fill(store, 1)
-        await owe(store, [stored])
-        dead = Settlement(
-            state=DeliveryState.DEAD, attempt=tried(maker.clock, 1, REFUSED), error=ErrorCode.TIMEOUT
-        )
-        await store.settle(await claim_one(store), dead)
-        await maker.clock.advance(SECOND)
-        ids = [("sub", stored.position)]
-        assert await store.redrive([*ids, ("sub", 999), ("nobody", stored.position), ("sub", 10**30)]) == 1
-        assert await store.redrive(ids) == 0
-        store = await maker.reopen()
-        found = await only(store)
-        assert (found.state, found.redriven, found.attempts_made) == (DeliveryState.OWED, 1, 0)
-        assert (found.settled_at, found.attempts) == (None, (dead.attempt,))
-        assert found.owed_at == maker.clock.now()
-        claim = await claim_one(store)
-        assert (claim.attempt, claim.owed_at) == (1, found.owed_at)
-        attempt = tried(maker.clock, 1)
-        await store.settle(claim, Settlement(state=DeliveryState.DELIVERED, attempt=attempt))
-        assert (await only(store)).attempts == (dead.attempt, attempt)
-        ledger = await store.ledger("log")
-        assert (ledger.owed, ledger.dead, ledger.delivered) == (1, 0, 1)
 
     async def test_drop_dead_drops_the_old_ones(self, store: Store, maker: StoreMaker) -> None:
         stored = await fill(store, 4)

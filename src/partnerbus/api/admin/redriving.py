@@ -1,0 +1,153 @@
+"""Redriving dead letters: one, those that a filter picks, all; to their own target or to another one.
+
+A redrive is safe to repeat. What it redrives is no dead letter any more, and it leaves alone what died after
+`before`, the instant that it names when it is done: so after an interruption the same request, with that
+instant, redrives the rest. At a rate, all are owed anew at once and fall due one after the other, so that
+nobody has to stay for it, and a restart changes nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+from partnerbus.api.admin.deliveries import DeliveryFilter, looked_through, parse_id
+from partnerbus.api.admin.logs import buses_by_log
+from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.model.delivery import Delivery, DeliveryState, Redrive
+from partnerbus.model.resources import Rule
+from partnerbus.store.protocol import DeliveryQuery
+
+PAGE = 500
+"""How many dead letters one step of a large redrive takes from the store."""
+
+MOST_IDS = 1_000
+
+Id = tuple[str, int]
+Subscriber = tuple[str, str]
+"""A subscription and its lane."""
+
+
+class RedriveRequest(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters to send again: those named, or every one that the filter picks.
+
+    `to` is the id or ARN of another target of the same account and region, `to_rule` its rule if several
+    have it. `rate` is how many a second become due; all at once without it. `before`: only what died by then.
+    """
+
+    ids: Annotated[list[str], msgspec.Meta(max_length=MOST_IDS)] | None = None
+    every: bool = False
+    to: str | None = None
+    to_rule: str | None = None
+    rate: Annotated[float, msgspec.Meta(ge=0.001, le=100_000)] | None = None
+    before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class Redriven(msgspec.Struct, frozen=True, kw_only=True):
+    """How many were redriven of those that died before `before`, and when the last of them is due."""
+
+    redriven: int
+    before: datetime
+    last_due_at: datetime | None
+
+
+async def redrive(services: AdminServices, request: Request) -> Redriven:
+    wanted = request.body_as(RedriveRequest)
+    if (wanted.ids is None) == (not wanted.every):
+        raise AdminRefused("say which dead letters: either ids, or every")
+    if wanted.to_rule is not None and wanted.to is None:
+        raise AdminRefused("to_rule goes with to")
+    run = _Run(services, wanted)
+    if wanted.ids is not None:
+        await run.redrive(await _named(services, wanted.ids))
+    else:
+        async for page in looked_through(services, wanted, (DeliveryState.DEAD,), PAGE):
+            await run.redrive([each for each in page if wanted.picks_one(each)])
+    return run.done()
+
+
+async def _named(services: AdminServices, ids: Sequence[str]) -> Sequence[Delivery]:
+    wanted = list(dict.fromkeys(map(parse_id, ids)))
+    return await services.store.deliveries(DeliveryQuery(ids=wanted, limit=max(len(wanted), 1)))
+
+
+class _Run:
+    """One redrive, page by page."""
+
+    def __init__(self, services: AdminServices, wanted: RedriveRequest) -> None:
+        now = services.clock.now()
+        self._services = services
+        self._died_by = now if wanted.before is None else wanted.before
+        self._gap = timedelta(0) if wanted.rate is None else timedelta(seconds=1 / wanted.rate)
+        self._begun_at = now
+        self._redriven = 0
+        self._others = None if wanted.to is None else _Others(services, wanted.to, wanted.to_rule)
+
+    async def redrive(self, found: Sequence[Delivery]) -> None:
+        """Redrive those of `found` that are dead, and died in time."""
+        for to, ids in await self._by_subscriber(found):
+            how = Redrive(due_at=self._due_at(self._redriven), gap=self._gap, died_by=self._died_by, to=to)
+            self._redriven += await self._services.redrive(ids, how)
+
+    def done(self) -> Redriven:
+        return Redriven(
+            redriven=self._redriven,
+            before=self._died_by,
+            last_due_at=self._due_at(self._redriven - 1) if self._redriven else None,
+        )
+
+    def _due_at(self, index: int) -> datetime:
+        return self._begun_at + index * self._gap
+
+    async def _by_subscriber(
+        self, found: Sequence[Delivery]
+    ) -> Sequence[tuple[Subscriber | None, Sequence[Id]]]:
+        by_subscriber: dict[Subscriber | None, list[Id]] = defaultdict(list)
+        buses = buses_by_log(self._services, [each.log for each in found]) if self._others else {}
+        for each in found:
+            if each.state is DeliveryState.DEAD:
+                bus = buses.get(each.log)
+                owner = (bus.account, bus.region) if bus is not None else None
+                to = self._others.instead_of(each, owner) if self._others is not None else None
+                by_subscriber[to].append((each.subscription, each.position))
+        return list(by_subscriber.items())
+
+
+class _Others:
+    """Where dead letters go instead: the target named, of the letter's rule or of another of its account."""
+
+    def __init__(self, services: AdminServices, to: str, to_rule: str | None) -> None:
+        self._to = to
+        self._rules = list(services.catalog.list(Rule, "rule:"))
+        self._rule_of = {target.subscription: rule for rule in self._rules for target in rule.targets}
+        self._named = [
+            (rule, (target.subscription, target.arn))
+            for rule in self._rules
+            for target in rule.targets
+            if to in (target.id, target.arn) and to_rule in (None, rule.name)
+        ]
+
+    def instead_of(self, found: Delivery, owner: tuple[str, str] | None) -> Subscriber:
+        """The subscription that is owed `found`'s event instead; refused unless it is clear which.
+
+        `owner` is the account and region of the bus that the event is of, for a letter whose rule is gone.
+        """
+        own = self._rule_of.get(found.subscription)
+        if own is not None:
+            owner = own.account, own.region
+        others = [(rule, to) for rule, to in self._named if (rule.account, rule.region) == owner]
+        of_own_rule = [to for rule, to in others if own is not None and rule.key == own.key]
+        candidates = of_own_rule or [to for _, to in others]
+        if len(candidates) != 1:
+            raise AdminRefused(self._refusal(found, len(candidates)), 400 if candidates else 404)
+        return candidates[0]
+
+    def _refusal(self, found: Delivery, count: int) -> str:
+        if not count:
+            return f"the account of dead letter {found.id} has no target {self._to}"
+        return f"{count} targets are {self._to}; say its id, or the rule's name, too"
+
+
+ROUTES = (Route("POST", "/dead-letters/redrive", redrive),)
