@@ -112,6 +112,21 @@ async def test_an_sns_topic(story: Story, client: Callable[[str], Any]) -> None:
     assert "Subject" not in note
 
 
+async def test_a_crowd_of_events_arrives_once_each(story: Story, client: Callable[[str], Any]) -> None:
+    """They share calls to the queue."""
+    sqs = client("sqs")
+    url = (await run(sqs.create_queue, QueueName="crowd"))["QueueUrl"]
+    await story.rule(SOURCE, "crowd", {"detail": {"kind": ["crowd"]}}, arn("sqs", "crowd"))
+    detail = json.dumps({"kind": "crowd"})
+    ids = await story.put(ACME, *[{"Source": SOURCE, "DetailType": "order", "Detail": detail}] * 100)
+    found: list[str] = []
+    async with asyncio.timeout(60):
+        while len(found) < len(ids):
+            answer = await run(sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            found += [msgspec.json.decode(each["Body"])["id"] for each in answer.get("Messages", [])]
+    assert sorted(found) == sorted(ids)
+
+
 async def test_a_kinesis_stream(story: Story, client: Callable[[str], Any]) -> None:
     kinesis = client("kinesis")
     await run(kinesis.create_stream, StreamName="orders", ShardCount=1)

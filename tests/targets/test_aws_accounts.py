@@ -8,9 +8,12 @@ from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets.aws import OTHERS_CREDENTIALS, AwsCaller
 from partnerbus.targets.aws_endpoints import AwsEndpoints
 from partnerbus.targets.aws_http import AwsHttp
+from partnerbus.targets.aws_kind import AwsInvoker
 from partnerbus.targets.aws_service import AwsCall
 from partnerbus.targets.outbound import OutboundRequest, OutboundResponse
-from tests.targets.things import ACCOUNT, REGION
+from partnerbus.targets.registry import AWS_KINDS
+from tests.targets.aws_targets import GOOD
+from tests.targets.things import ACCOUNT, REGION, an_invocation
 
 OTHER = "999988887777"
 IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
@@ -87,6 +90,21 @@ async def test_a_resource_named_with_its_account_is_its_policy_s_affair():
     )
     assert not isinstance(await caller(aws).call(call), Reply)
     assert aws.hosts == [f"states.{REGION}.amazonaws.com"]
+
+
+NAMED_WITH_THEIR_ACCOUNT = {"kinesis", "lambda", "sns", "states"}
+
+
+@pytest.mark.parametrize("service", AWS_KINDS)
+async def test_which_kinds_are_called_by_a_name_alone(service: str):
+    aws = Aws(OTHER)
+    target = next(target for target in GOOD if target.arn.split(":")[2] == service)
+    invoker = AwsInvoker(caller(aws), AWS_KINDS[service])
+    reply = await invoker.invoke(an_invocation(target))
+    await invoker.close()
+    was_called = any(not host.startswith("sts.") for host in aws.hosts)
+    assert was_called is (service in NAMED_WITH_THEIR_ACCOUNT)
+    assert (reply == OTHERS_CREDENTIALS) is not was_called
 
 
 async def test_whose_they_are_is_asked_again_when_sts_did_not_say():

@@ -8,27 +8,21 @@ import pytest
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
-from partnerbus.model.resources import HttpParameters, InputTransformer, Target
+from partnerbus.model.resources import HttpParameters, Target
 from partnerbus.model.target_parameters import (
     AppSyncParameters,
-    BatchParameters,
-    EcsParameters,
     KinesisParameters,
     PipelineParameter,
     RedshiftDataParameters,
     RunCommandParameters,
-    RunCommandTarget,
     SageMakerPipelineParameters,
 )
 from partnerbus.targets.registry import Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Received, Receiver, Respond
+from tests.targets.aws_targets import ECS, GOOD, LOGS, RUN, a_target, arn, template
 from tests.targets.things import ACCOUNT, REGION, SECRETS, Resources, a_rule, an_invocation
 
 PAYLOAD = b'{"n":1.0}'
-
-
-def arn(service: str, resource: str, account: str = ACCOUNT) -> str:
-    return f"arn:aws:{service}:{REGION}:{account}:{resource}"
 
 
 async def _forward(invocation, bus) -> None:
@@ -49,18 +43,6 @@ async def targets(receiver: Receiver) -> AsyncIterator[Targets]:
     targets = make(aws_endpoint_url=receiver.url)
     yield targets
     await targets.close()
-
-
-def a_target(target_arn: str, **members: Any) -> Target:
-    """A target as it is stored: what it has of structures stands in `parameters` too."""
-    wire = {
-        "ecs": "EcsParameters",
-        "batch": "BatchParameters",
-        "run_command": "RunCommandParameters",
-        "redshift_data": "RedshiftDataParameters",
-    }
-    parameters = {wire[name]: "{}" for name in members if name in wire}
-    return Target(id="t", arn=target_arn, subscription="s", since=0, parameters=parameters, **members)
 
 
 async def send(targets: Targets, target: Target, payload: bytes = PAYLOAD, detail: object = None) -> Reply:
@@ -84,13 +66,6 @@ def operations(receiver: Receiver) -> list[str]:
 
 
 # -- what is refused when it is put ----------------------------------------------------------------------
-
-ECS = EcsParameters(task_definition_arn="t")
-LOGS = arn("logs", "log-group:g")
-
-
-def template(text: str) -> InputTransformer:
-    return InputTransformer(template=text, paths={"t": "$.time", "m": "$.detail"})
 
 
 @pytest.mark.parametrize(
@@ -148,35 +123,6 @@ def test_what_cannot_work_is_refused_in_a_sentence(target: Target, sentence: str
     refusal = make(aws_endpoint_url="http://127.0.0.1:1").refusal(target, a_rule())
     assert refusal is not None
     assert sentence in refusal
-
-
-RUN = RunCommandParameters(run_command_targets=(RunCommandTarget(key="tag:a", values=("b",)),))
-
-GOOD = [
-    a_target(arn("lambda", "function:f")),
-    a_target(arn("lambda", "function:f:$LATEST")),
-    a_target(arn("sns", "orders")),
-    a_target(arn("kinesis", "stream/orders"), kinesis=KinesisParameters(partition_key_path="$.id")),
-    a_target(arn("firehose", "deliverystream/orders")),
-    a_target(arn("states", "stateMachine:m")),
-    a_target(arn("states", "stateMachine:m:live")),
-    a_target(arn("logs", "log-group:/aws/events/g:*")),
-    a_target(LOGS, input_transformer=template('{"timestamp": <t>, "message": <m>}')),
-    a_target(arn("ecs", "cluster/c"), ecs=ECS),
-    a_target(arn("batch", "job-queue/q"), batch=BatchParameters(job_definition="d", job_name="n")),
-    a_target(arn("codebuild", "project/p")),
-    a_target(arn("codepipeline", "release")),
-    a_target(f"arn:aws:ssm:{REGION}::document/AWS-RunShellScript", run_command=RUN),
-    a_target(arn("ssm", "automation-definition/AWS-StopEC2Instance:$DEFAULT")),
-    a_target(arn("ssm", "opsitem")),
-    a_target(arn("sagemaker", "pipeline/p")),
-    a_target(arn("redshift", "cluster:c"), redshift_data=RedshiftDataParameters(database="d", sql="s")),
-    a_target(arn("glue", "workflow/w")),
-    a_target(
-        arn("appsync", "endpoints/graphql-api/a1"), app_sync=AppSyncParameters(graph_ql_operation="{ a }")
-    ),
-    a_target(arn("execute-api", "a1/prod/GET/")),
-]
 
 
 @pytest.mark.parametrize("target", GOOD, ids=lambda target: target.arn)

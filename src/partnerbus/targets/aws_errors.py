@@ -7,10 +7,10 @@ in many ways: families of names are told by patterns.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
-from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
+from partnerbus.model.reply import ACCEPTED, BODY_HEAD_BYTES, ErrorCode, Reply
 
 Output = Mapping[str, object]
 
@@ -70,6 +70,32 @@ def named_error(names: tuple[str, ...], text: str, status: int) -> Reply:
     code, retryable = _judge(names, status)
     message = f"{names[-1] or 'Error'}: {text}"[:BODY_HEAD_BYTES]
     return Reply(error=code, message=message, retryable=retryable, status=status)
+
+
+def entry_reply(entry: Mapping[str, object], code: str, text: str) -> Reply:
+    """The reply of one entry in the answer of a call for many; `code` and `text` name its members.
+
+    An entry with a code failed. It is the sender's fault unless the service says otherwise.
+    """
+    name = entry.get(code)
+    if not name:
+        return ACCEPTED
+    status = 400 if entry.get("SenderFault", True) else 500
+    return named_error((str(name),), str(entry.get(text) or ""), status)
+
+
+def entry_replies(output: Output, count: int) -> list[Reply]:
+    """The replies of `count` entries whose ids are "0", "1", …, from `Successful` and `Failed`.
+
+    One of which the service says nothing is sent again.
+    """
+    entries = (*_entries(output, "Successful"), *_entries(output, "Failed"))
+    replies = {entry.get("Id"): entry_reply(entry, "Code", "Message") for entry in entries}
+    return [replies.get(str(at), unreadable(200)) for at in range(count)]
+
+
+def _entries(output: Output, name: str) -> Sequence[Mapping[str, object]]:
+    return cast(Sequence[Mapping[str, object]], output.get(name) or ())
 
 
 def unreadable(status: int) -> Reply:

@@ -7,7 +7,8 @@ when the target is put and trusted afterwards; whether the resource exists shows
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,8 +18,9 @@ from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Rule, Target
 from partnerbus.model.target_parameters import NothingAtPath
 from partnerbus.targets.aws import AwsCaller
-from partnerbus.targets.aws_errors import Output
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_errors import Output, unreadable
+from partnerbus.targets.aws_service import AwsCall, Expected
+from partnerbus.targets.gathering import CallLimits, Gatherer
 from partnerbus.targets.invoker import Invocation
 
 _TOKENS = uuid.UUID("5b1c9a3e-6c55-5c5f-9d0e-2f7f6b1c7a10")
@@ -39,13 +41,39 @@ def _whatever(_: Output) -> Reply:
     return ACCEPTED
 
 
+def _all_together(_: object) -> Hashable:
+    return None
+
+
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a service: the particulars of an `AwsCall`, whose members these are."""
 
     operation: str
     parameters: Mapping[str, object]
     to_fit: Mapping[str, object] = {}
-    expects: str | None = None
+    expects: Expected = ()
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """How what is asked for several events of a target is asked in one call.
+
+    `size` is what an entry counts for; entries of different `group`s never share a call. `combine` makes one
+    of several, `judge` says what became of each.
+    """
+
+    limits: CallLimits
+    size: Callable[[Ask], int]
+    combine: Callable[[Sequence[Ask]], Ask]
+    judge: Callable[[Output, Sequence[Ask]], Sequence[Reply]]
+    group: Callable[[Ask], Hashable] = _all_together
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """Where a call goes, and which others may go with it."""
+
+    arn: Arn
+    account: str
+    group: Hashable = None
 
 
 class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +86,7 @@ class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
     `call` may raise `Unusable` and `NothingAtPath`; `names_account` is `AwsCall`'s. `judge` reads what a call
     that went well says about the event. `token` is the operation's member that makes a repeated call one with
     the first, `repeated` the error that says that the first did it. `missing` makes what the call does not
-    find, such as a log stream.
+    find, such as a log stream. `batch` says how deliveries share calls.
     """
 
     name: str
@@ -72,16 +100,20 @@ class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
     judge: Callable[[Output], Reply] = _whatever
     token: str | None = None
     repeated: ErrorCode | None = None
-    missing: Callable[[Invocation, Arn], Ask] | None = None
+    missing: Callable[[Ask], Ask] | None = None
+    batch: Batch | None = None
 
 
 class AwsInvoker:
-    """Delivers to one kind of AWS resource by one call."""
+    """Delivers to one kind of AWS resource."""
 
     def __init__(self, aws: AwsCaller, kind: AwsKind) -> None:
         self.kind = kind.name
         self._aws = aws
         self._kind = kind
+        self._gatherer: Gatherer[_Place, Ask] | None = None
+        if kind.batch is not None:
+            self._gatherer = Gatherer(kind.batch.limits, self._one, partial(self._many, kind.batch))
 
     def refusal(self, target: Target, rule: Rule) -> str | None:
         """The ARN's form, the account, and what the kind needs; whether the resource exists shows later."""
@@ -104,22 +136,46 @@ class AwsInvoker:
             ask = self._with_token(self._kind.call(invocation, arn), invocation)
         except (Unusable, NothingAtPath) as error:
             return Reply(error=ErrorCode.INVALID_PARAMETER, message=str(error))
-        answer = await self._call(ask, invocation, arn)
-        if isinstance(answer, Reply) and answer.error is ErrorCode.NO_RESOURCE and self._kind.missing:
-            made = await self._call(self._kind.missing(invocation, arn), invocation, arn)
-            is_there = not isinstance(made, Reply) or made.error is ErrorCode.RESOURCE_ALREADY_EXISTS
-            answer = await self._call(ask, invocation, arn) if is_there else made
+        # Public resources, such as AWS's own documents, are used in the rule's account.
+        place = _Place(arn, arn.account or invocation.rule.account)
+        if self._gatherer is None or self._kind.batch is None:
+            return await self._one(place, ask)
+        place = msgspec.structs.replace(place, group=self._kind.batch.group(ask))
+        return await self._gatherer.send(place, ask, self._kind.batch.size(ask))
+
+    async def close(self) -> None:
+        """End the calls that deliveries share."""
+        if self._gatherer is not None:
+            await self._gatherer.close()
+
+    async def _one(self, place: _Place, ask: Ask) -> Reply:
+        answer = await self._answer(place, ask)
         if isinstance(answer, Reply):
             return ACCEPTED if answer.error is self._kind.repeated else answer
         return self._kind.judge(answer)
 
-    async def _call(self, ask: Ask, invocation: Invocation, arn: Arn) -> Output | Reply:
-        """Public resources, such as AWS's own documents, are used in the rule's account."""
+    async def _many(self, batch: Batch, place: _Place, asks: Sequence[Ask]) -> Sequence[Reply] | Reply:
+        answer = await self._answer(place, batch.combine(asks))
+        if isinstance(answer, Reply):
+            return answer
+        replies = batch.judge(answer, asks)
+        return replies if len(replies) == len(asks) else unreadable(200)
+
+    async def _answer(self, place: _Place, ask: Ask) -> Output | Reply:
+        """What the service says, after what was missing has been made."""
+        answer = await self._call(place, ask)
+        if isinstance(answer, Reply) and answer.error is ErrorCode.NO_RESOURCE and self._kind.missing:
+            made = await self._call(place, self._kind.missing(ask))
+            is_there = not isinstance(made, Reply) or made.error is ErrorCode.RESOURCE_ALREADY_EXISTS
+            return await self._call(place, ask) if is_there else made
+        return answer
+
+    async def _call(self, place: _Place, ask: Ask) -> Output | Reply:
         call = AwsCall(
             service=self._kind.service,
             operation=ask.operation,
-            region=arn.region,
-            account=arn.account or invocation.rule.account,
+            region=place.arn.region,
+            account=place.account,
             parameters=ask.parameters,
             to_fit=ask.to_fit,
             expects=ask.expects,

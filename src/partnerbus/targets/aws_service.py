@@ -28,13 +28,16 @@ ANSWER_LIMIT_BYTES = 1_048_576
 """How much of a service's answer is read; the longest are those about many entries."""
 
 
+Expected = str | tuple[str, ...]
+
+
 class AwsCall(msgspec.Struct, frozen=True, kw_only=True):
     """One call. `account` is whose resource it is about.
 
     `service` is named as botocore names it. `parameters` are exact; those `to_fit`, such as an event's
     input, are fitted to what the operation takes (`aws_fitting`) and never win over exact ones. `expects` is
-    a member that the operation's output always has: without it somebody else answered; None if the
-    output, of a JSON protocol, has no such one.
+    a member that the operation's output always has, or several of which it has one: without it somebody
+    else answered. An output of a JSON protocol may have none.
 
     A call that `names_account` names the resource together with its account, so that the resource's own
     policy decides. Any other would reach the resource of that name in the account of the credentials, so it
@@ -47,7 +50,7 @@ class AwsCall(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     parameters: Mapping[str, object]
     to_fit: Mapping[str, object] = {}
-    expects: str | None = None
+    expects: Expected = ()
     names_account: bool = False
 
 
@@ -90,7 +93,8 @@ class AwsService:
             return unreadable(answer.status)
         if answer.status >= 300:
             return error_reply(output, answer.status)
-        is_its_own = _is_json(answer.body) if call.expects is None else call.expects in output
+        wanted = (call.expects,) if isinstance(call.expects, str) else call.expects
+        is_its_own = any(name in output for name in wanted) if wanted else _is_json(answer.body)
         return output if is_its_own else unreadable(answer.status)
 
 

@@ -165,15 +165,17 @@ def make_targets(
     aws = AwsCaller(aws_outbound, clock, endpoints)
     aws_http = AwsHttp(aws, outbound)
     queues = SqsQueues(aws)
+    aws_invokers = {service: AwsInvoker(aws, kind) for service, kind in AWS_KINDS.items()}
     invokers: dict[str, Invoker] = {
-        **{service: AwsInvoker(aws, kind) for service, kind in AWS_KINDS.items()},
+        **aws_invokers,
         "events:api-destination": HttpInvoker(lookup, opener, outbound, clock),
         "events:event-bus": BusInvoker(lookup, forward),
         "appsync": AppSyncInvoker(aws, aws_http),
         "execute-api": ExecuteApiInvoker(aws, aws_http, clock),
         "sqs": SqsInvoker(queues),
     }
-    close = (tokens.close, urls.close, outbound.close, aws_outbound.close)
+    gathering = [invoker.close for invoker in aws_invokers.values()]
+    close = (*gathering, queues.close, tokens.close, urls.close, outbound.close, aws_outbound.close)
     return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close)
 
 

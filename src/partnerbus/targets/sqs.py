@@ -1,18 +1,23 @@
 """SQS queues: as targets, and as what dead letters are sent to."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from partnerbus.model.arns import Arn
 from partnerbus.model.paths import EventDocument, resolve
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.aws import AwsCaller
-from partnerbus.targets.aws_service import AwsCall
+from partnerbus.targets.aws_errors import Output, entry_replies
+from partnerbus.targets.aws_service import AwsCall, Expected
+from partnerbus.targets.gathering import CallLimits, Gatherer
 from partnerbus.targets.invoker import Invocation
 
 QUEUE = r"[A-Za-z0-9_-]{1,80}(\.fifo)?"
 """What a queue is called."""
+
+LIMITS = CallLimits(entries=10, size_bytes=262_144)
+"""What one SendMessageBatch takes. The service takes more bytes by now, emulators do not."""
 
 URLS_KEPT = 10_000
 """How many queue URLs are remembered."""
@@ -28,6 +33,7 @@ class SqsQueues:
     def __init__(self, aws: AwsCaller) -> None:
         self._aws = aws
         self._urls: dict[str, str] = {}
+        self._gatherer = Gatherer(LIMITS, self._send_one, self._send_many)
 
     def refusal(self, queue_arn: str, account: str) -> str | None:
         """Why `account` may not have anything sent to a queue; None if it may."""
@@ -48,20 +54,38 @@ class SqsQueues:
         arn = Arn.parse(queue_arn)
         if arn is None or arn.service != "sqs":
             return Reply(error=ErrorCode.INVALID_PARAMETER, message="That is no ARN of an SQS queue.")
-        url = await self._url(arn)
-        if isinstance(url, Reply):
-            return url
-        parameters: dict[str, object] = {"QueueUrl": url, "MessageBody": body}
+        parameters: dict[str, object] = {"MessageBody": body}
         if group_id is not None:
             parameters["MessageGroupId"] = group_id
         if attributes:
             parameters["MessageAttributes"] = {
                 name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
             }
-        answer = await self._aws.call(_call(arn, "SendMessage", parameters, "MessageId"))
-        if not isinstance(answer, Reply):
-            return ACCEPTED
-        if answer.error is ErrorCode.NO_RESOURCE:
+        texts = (body, *(attributes or {}).keys(), *(attributes or {}).values())
+        size = sum(len(text.encode()) for text in texts)
+        return await self._gatherer.send(arn, parameters, size)
+
+    async def close(self) -> None:
+        """End the calls that deliveries share."""
+        await self._gatherer.close()
+
+    async def _send_one(self, arn: Arn, parameters: Mapping[str, object]) -> Reply:
+        answer = await self._call_queue(arn, "SendMessage", parameters, "MessageId")
+        return answer if isinstance(answer, Reply) else ACCEPTED
+
+    async def _send_many(self, arn: Arn, entries: Sequence[Mapping[str, object]]) -> Sequence[Reply] | Reply:
+        given = {"Entries": [{"Id": str(at), **parameters} for at, parameters in enumerate(entries)]}
+        answer = await self._call_queue(arn, "SendMessageBatch", given, ("Successful", "Failed"))
+        return answer if isinstance(answer, Reply) else entry_replies(answer, len(entries))
+
+    async def _call_queue(
+        self, arn: Arn, operation: str, parameters: Mapping[str, object], expects: Expected
+    ) -> Output | Reply:
+        url = await self._url(arn)
+        if isinstance(url, Reply):
+            return url
+        answer = await self._aws.call(_call(arn, operation, {"QueueUrl": url, **parameters}, expects))
+        if isinstance(answer, Reply) and answer.error is ErrorCode.NO_RESOURCE:
             self._urls.pop(str(arn), None)
         return answer
 
@@ -118,7 +142,7 @@ def _is_fifo(queue_arn: str) -> bool:
     return queue_arn.endswith(".fifo")
 
 
-def _call(arn: Arn, operation: str, parameters: Mapping[str, object], expects: str) -> AwsCall:
+def _call(arn: Arn, operation: str, parameters: Mapping[str, object], expects: Expected) -> AwsCall:
     return AwsCall(
         service="sqs",
         operation=operation,

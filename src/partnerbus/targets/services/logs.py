@@ -4,8 +4,9 @@ Without a template the message is the whole event at the event's time; a templat
 `{"timestamp": …, "message": …}` (documented). The stream is made when the service does not find it.
 """
 
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeAlias, cast
 
 import msgspec
 
@@ -15,8 +16,13 @@ from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Target
 from partnerbus.model.transform import template_members
 from partnerbus.targets.aws_errors import Output
-from partnerbus.targets.aws_kind import Ask, AwsKind, Unusable, has_input
+from partnerbus.targets.aws_kind import Ask, AwsKind, Batch, Unusable, has_input
+from partnerbus.targets.gathering import CallLimits
 from partnerbus.targets.invoker import Invocation
+
+DAY_MILLISECONDS = 24 * 60 * 60 * 1_000
+EVENT_OVERHEAD_BYTES = 26
+"""What each event counts for besides its text (documented)."""
 
 MEMBERS = frozenset({"timestamp", "message"})
 
@@ -26,6 +32,9 @@ REJECTED = Reply(
     error=ErrorCode.EVENTS_IN_BATCH_REQUEST_REJECTED,
     message="CloudWatch Logs rejected the event: its time is too far in the past or the future.",
 )
+
+
+_LogEvent: TypeAlias = Mapping[str, object]
 
 
 class _Templated(msgspec.Struct):
@@ -46,23 +55,21 @@ def _refusal(target: Target) -> str | None:
 
 def _put_log_events(invocation: Invocation, arn: Arn) -> Ask:
     event = _templated(invocation) if has_input(invocation.target) else _untouched(invocation)
-    return _call("PutLogEvents", invocation, arn, logEvents=[event])
-
-
-def _create_log_stream(invocation: Invocation, arn: Arn) -> Ask:
-    return _call("CreateLogStream", invocation, arn)
-
-
-def _call(operation: str, invocation: Invocation, arn: Arn, **more: object) -> Ask:
-    """A call about the stream of a rule's target: one name as long as the target is there (assumed)."""
-    stream = f"{invocation.rule.name}/{invocation.target.subscription}"
     return Ask(
-        operation=operation,
+        operation="PutLogEvents",
         parameters={
             "logGroupName": arn.resource.removeprefix("log-group:").removesuffix(":*"),
-            "logStreamName": stream,
-            **more,
+            # The name of a stream stays as long as the target is there (assumed).
+            "logStreamName": f"{invocation.rule.name}/{invocation.target.subscription}",
+            "logEvents": [event],
         },
+    )
+
+
+def _create_log_stream(ask: Ask) -> Ask:
+    return Ask(
+        operation="CreateLogStream",
+        parameters={name: ask.parameters[name] for name in ("logGroupName", "logStreamName")},
     )
 
 
@@ -101,6 +108,49 @@ def _judge(output: Output) -> Reply:
     return REJECTED if output.get("rejectedLogEventsInfo") else ACCEPTED
 
 
+# -- many events in one call -----------------------------------------------------------------------------
+
+
+def _event(ask: Ask) -> _LogEvent:
+    [event] = cast(Sequence[_LogEvent], ask.parameters["logEvents"])
+    return event
+
+
+def _instant(ask: Ask) -> int:
+    return cast(int, _event(ask)["timestamp"])
+
+
+def _stream_and_day(ask: Ask) -> Hashable:
+    """The events of one call are of one stream and within 24 hours (documented)."""
+    return ask.parameters["logStreamName"], _instant(ask) // DAY_MILLISECONDS
+
+
+def _size(ask: Ask) -> int:
+    return len(cast(str, _event(ask)["message"]).encode()) + EVENT_OVERHEAD_BYTES
+
+
+def _in_order(asks: Sequence[Ask]) -> list[int]:
+    """The places of the events of a call, which must be in order of time (documented)."""
+    return sorted(range(len(asks)), key=lambda at: _instant(asks[at]))
+
+
+def _put_many(asks: Sequence[Ask]) -> Ask:
+    events = [_event(asks[at]) for at in _in_order(asks)]
+    return msgspec.structs.replace(asks[0], parameters={**asks[0].parameters, "logEvents": events})
+
+
+def _judge_many(output: Output, asks: Sequence[Ask]) -> Sequence[Reply]:
+    """Rejected are those before the end of the too old and the expired, and from the first too new one on."""
+    rejected = cast(Mapping[str, int], output.get("rejectedLogEventsInfo") or {})
+    first = max(rejected.get("tooOldLogEventEndIndex", 0), rejected.get("expiredLogEventEndIndex", 0))
+    last = rejected.get("tooNewLogEventStartIndex", len(asks))
+    replies = [ACCEPTED] * len(asks)
+    for rank, at in enumerate(_in_order(asks)):
+        if not first <= rank < last:
+            replies[at] = REJECTED
+    return replies
+
+
 LOGS = AwsKind(
     name="logs",
     service="logs",
@@ -110,4 +160,11 @@ LOGS = AwsKind(
     call=_put_log_events,
     judge=_judge,
     missing=_create_log_stream,
+    batch=Batch(
+        limits=CallLimits(entries=10_000, size_bytes=1_048_576),
+        size=_size,
+        group=_stream_and_day,
+        combine=_put_many,
+        judge=_judge_many,
+    ),
 )

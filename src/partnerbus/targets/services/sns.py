@@ -1,7 +1,13 @@
 """SNS topics: the input is published as the message, without a subject."""
 
+from collections.abc import Sequence
+from typing import cast
+
 from partnerbus.model.arns import Arn
-from partnerbus.targets.aws_kind import Ask, AwsKind
+from partnerbus.model.reply import Reply
+from partnerbus.targets.aws_errors import Output, entry_replies
+from partnerbus.targets.aws_kind import Ask, AwsKind, Batch
+from partnerbus.targets.gathering import CallLimits
 from partnerbus.targets.invoker import Invocation
 
 
@@ -13,6 +19,23 @@ def _publish(invocation: Invocation, arn: Arn) -> Ask:
     )
 
 
+def _publish_batch(asks: Sequence[Ask]) -> Ask:
+    entries = [{"Id": str(at), "Message": ask.parameters["Message"]} for at, ask in enumerate(asks)]
+    return Ask(
+        operation="PublishBatch",
+        parameters={"TopicArn": asks[0].parameters["TopicArn"], "PublishBatchRequestEntries": entries},
+        expects=("Successful", "Failed"),
+    )
+
+
+def _size(ask: Ask) -> int:
+    return len(cast(str, ask.parameters["Message"]).encode())
+
+
+def _judge_entries(output: Output, asks: Sequence[Ask]) -> Sequence[Reply]:
+    return entry_replies(output, len(asks))
+
+
 SNS = AwsKind(
     name="sns",
     service="sns",
@@ -20,4 +43,10 @@ SNS = AwsKind(
     form="the name of a standard topic (FIFO topics cannot be targets)",
     call=_publish,
     names_account=True,
+    batch=Batch(
+        limits=CallLimits(entries=10, size_bytes=262_144),
+        size=_size,
+        combine=_publish_batch,
+        judge=_judge_entries,
+    ),
 )
