@@ -17,7 +17,7 @@ from tests.targets.things import ACCOUNT, REGION, SECRETS, Resources, a_target, 
 
 SNS_BATCH = """<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult>
 <Successful><member><Id>0</Id><MessageId>m</MessageId></member></Successful>
-<Failed><member><Id>1</Id><Code>InternalError</Code><Message>m</Message><SenderFault>false</SenderFault></member>
+<Failed><member><Id>1</Id><Code>OutOfOrder</Code><Message>m</Message><SenderFault>false</SenderFault></member>
 <member><Id>2</Id><Code>InvalidParameter</Code><Message>m</Message><SenderFault>true</SenderFault></member></Failed>
 </PublishBatchResult></PublishBatchResponse>"""
 
@@ -71,7 +71,7 @@ async def test_sqs(receiver: Receiver, targets: Targets):
             {
                 "Failed": [
                     {"Id": "2", "SenderFault": True, "Code": "InvalidMessageContents", "Message": "m"},
-                    {"Id": "1", "SenderFault": False, "Code": "InternalError", "Message": "m"},
+                    {"Id": "1", "SenderFault": False, "Code": "OutOfOrder", "Message": "m"},
                 ],
                 "Successful": [{"Id": "0", "MessageId": "m", "MD5OfMessageBody": "x"}],
             }

@@ -501,7 +501,7 @@ JUDGED = [target for target in GOOD if "execute-api" not in target.arn and not t
 @pytest.mark.parametrize("target", JUDGED, ids=lambda target: target.arn)
 async def test_an_answer_of_somebody_else(receiver: Receiver, targets: Targets, target: Target):
     paths = ("/", "/v1/submitjob", "/graphql", f"/2015-03-31/functions/{target.arn}/invocations")
-    for body in (b"<html>gateway</html>", b"[]", b'"x"', b"\xff\xfe", b"{", b"<a><b></a>"):
+    for body in (b"<html>gateway</html>", b"[]", b'"x"', b"\xff\xfe", b"{", b"<a><b></a>", b"[" * 20_000):
         for status in (200, 502):
             for path in paths:
                 receiver.script(path, Respond(status=status, body=body))
@@ -537,6 +537,14 @@ async def test_errors_of_graph_ql(receiver: Receiver, targets: Targets, body, er
     )
     reply = await send(targets, target)
     assert (reply.error, reply.retryable) == (error, retryable)
+
+
+async def test_an_answer_with_a_lot_of_data(receiver: Receiver, targets: Targets):
+    receiver.script("/graphql", Respond(body=b'{"data":"' + b"x" * 1_000_000 + b'"}'))
+    target = a_target(
+        arn("appsync", "endpoints/graphql-api/a1"), app_sync=AppSyncParameters(graph_ql_operation="{ a }")
+    )
+    assert (await send(targets, target)).accepted
 
 
 @pytest.mark.parametrize(("status", "retryable"), [(401, True), (429, True), (500, True), (404, False)])

@@ -70,7 +70,10 @@ async def test_while_there_is_room_each_entry_is_sent_at_once():
 async def test_what_comes_meanwhile_goes_together_when_a_call_has_ended():
     service = Service()
     tasks = await service.fill()
-    tasks += service.send("a", "b", "c")
+    for entry in ("a", "b", "c"):
+        tasks += service.send(entry)
+        for _ in range(5):
+            await asyncio.sleep(0)  # time enough to be sent, if there were room
     service.refused = {"b"}
     service.open.set()
     replies = await asyncio.gather(*tasks)

@@ -173,7 +173,7 @@ def _resolved(value: object, document: EventDocument) -> object:
         return resolved(value, document)
     if isinstance(value, tuple):
         return tuple(_resolved(item, document) for item in value)
-    if type(value) is not str:  # members of an enumeration are strings too
+    if not isinstance(value, str):
         return value
     found = resolve(value, document)
     if found is None:

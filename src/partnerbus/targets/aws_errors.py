@@ -2,8 +2,7 @@
 
 Throttling, conflicts, exhausted quotas and failures of the service pass, so they are tried again; a missing
 resource or permission and a request that the service does not understand do not, so they go straight to the
-dead letters (documented). Services name the same trouble
-in many ways: families of names are told by patterns.
+dead letters (documented). Services name the same trouble in many ways: families are known by patterns.
 """
 
 import re
@@ -13,6 +12,9 @@ from typing import cast
 from partnerbus.model.reply import ACCEPTED, BODY_HEAD_BYTES, ErrorCode, Reply
 
 Output = Mapping[str, object]
+
+NAME_CHARACTERS = 128
+"""How much of an error's name is looked at."""
 
 _FAMILIES: tuple[tuple[re.Pattern[str], ErrorCode, bool], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), error, retryable)
@@ -67,6 +69,7 @@ def error_reply(output: Output, status: int) -> Reply:
 
 def named_error(names: tuple[str, ...], text: str, status: int) -> Reply:
     """What an error means that goes by `names`."""
+    names = tuple(name[:NAME_CHARACTERS] for name in names)
     code, retryable = _judge(names, status)
     message = f"{names[-1] or 'Error'}: {text}"[:BODY_HEAD_BYTES]
     return Reply(error=code, message=message, retryable=retryable, status=status)

@@ -22,6 +22,17 @@ from partnerbus.targets.outbound import OutboundRequest, OutboundResponse
 
 USER_AGENT = "partnerbus"
 
+_UNREADABLE = (
+    BotoCoreError,
+    ResponseParserError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+"""What botocore's parsers raise for bodies that are not the service's."""
+
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 ANSWER_LIMIT_BYTES = 1_048_576
@@ -89,7 +100,7 @@ class AwsService:
         response = {"status_code": answer.status, "headers": dict(answer.headers), "body": answer.body}
         try:
             output = cast(dict[str, object], self._parser.parse(response, shape))
-        except (BotoCoreError, ResponseParserError, ValueError, LookupError, TypeError, AttributeError):
+        except _UNREADABLE:
             return unreadable(answer.status)
         if answer.status >= 300:
             return error_reply(output, answer.status)

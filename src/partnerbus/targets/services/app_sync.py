@@ -15,6 +15,9 @@ from partnerbus.targets.aws_service import USER_AGENT
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.outbound import OutboundRequest, OutboundResponse
 
+ANSWER_LIMIT_BYTES = 262_144
+"""How much of an answer is read; an operation may ask for much more than anybody here needs."""
+
 SERVICE = "appsync"
 PREFIX = "endpoints/graphql-api/"
 
@@ -73,13 +76,19 @@ class AppSyncInvoker:
         input_object(invocation)  # variables are members of an object
         body = {"query": app_sync.graph_ql_operation, "variables": msgspec.Raw(invocation.payload)}
         return OutboundRequest(
-            method="POST", url=f"{base}/graphql", headers=_HEADERS, body=msgspec.json.encode(body)
+            method="POST",
+            url=f"{base}/graphql",
+            headers=_HEADERS,
+            body=msgspec.json.encode(body),
+            body_limit=ANSWER_LIMIT_BYTES,
         )
 
 
 def _judge(answer: OutboundResponse) -> Reply:
     """GraphQL tells errors in an answer that went well. They are not repeated unless their type says so
     (assumed): an operation may have done a part of its work, and one that is wrong stays wrong."""
+    if answer.status == 200 and len(answer.body) >= ANSWER_LIMIT_BYTES:
+        return ACCEPTED  # too much data to see whether there are errors too
     try:
         found = _decode_answer(answer.body)
     except (msgspec.DecodeError, RecursionError):
