@@ -3,8 +3,6 @@
 import asyncio
 import json
 import ssl
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ from types_boto3_events import EventBridgeClient
 
 from partnerbus.testing.receiver import Receiver
 from partnerbus.testing.server_process import ServerProcess
+from tests.cli.commands import partnerbus
 
 T = TypeVar("T")
 REGION = "us-east-1"
@@ -36,11 +35,11 @@ async def create_accounts(data: Path, partners: Mapping[str, str]) -> None:
     """The customer, and the partners by account, through the command line."""
     for account in (CUSTOMER, *partners):
         key, secret = KEYS[account]
-        command = [sys.executable, "-m", "partnerbus", "account", "create", account, "--data", str(data)]
-        command += ["--access-key-id", key, "--secret-access-key", secret]
+        options = ["--data", str(data), "--access-key-id", key, "--secret-access-key", secret]
         if account in partners:
-            command += ["--partner", partners[account]]
-        await run(subprocess.run, command, check=True, capture_output=True)
+            options += ["--partner", partners[account]]
+        done = await partnerbus("account", "create", account, *options)
+        assert done.status == 0, done.err
 
 
 @asynccontextmanager
@@ -140,9 +139,9 @@ class Story:
 
     async def command(self, *arguments: str) -> Any:
         """What a command of the operator that tells JSON says of the server's folder."""
-        whole = [sys.executable, "-m", "partnerbus", *arguments, "--data", str(self.server.data)]
-        done = await run(subprocess.run, whole, check=True, capture_output=True)
-        return msgspec.json.decode(done.stdout)
+        done = await partnerbus(*arguments, "--data", str(self.server.data))
+        assert done.status == 0, done.err
+        return done.json
 
     def close(self) -> None:
         for client in self._clients:
