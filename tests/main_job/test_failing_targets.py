@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from partnerbus.kernel.clock import ManualClock
@@ -66,6 +67,12 @@ class Story:
     def arrived(self, name: str) -> list[dict[str, Any]]:
         return [json.loads(one.body) for one in self.receiver.requests if one.path == f"/{name}"]
 
+    async def metrics(self) -> dict[str, float]:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.node.url}/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        named = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, _, value in named}
+
     async def command(self, *arguments: str) -> Any:
         done = await partnerbus(*arguments, "--data", str(self.node.settings.data), "--json")
         assert done.status == 0, done.err
@@ -123,6 +130,10 @@ async def test_a_target_fails_is_told_of_is_disabled_and_enabled_again(story: St
     story.receiver.script("/hook", Respond(status=503))
     await story.put()
     await story.advance(6 * HOUR)
+    numbers = await story.metrics()
+    assert numbers['partnerbus_target_alerts_total{alert="Target Failing"}'] == 2.0
+    assert numbers['partnerbus_target_alerts_total{alert="Target Disabled"}'] == 1.0
+    assert numbers["partnerbus_targets_failing"] == 1.0
     told = [event["detail-type"] for event in story.arrived("pager")][2:]
     assert told == ["Target Failing", "Target Disabled"]
     seen = len(story.arrived("hook"))

@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from partnerbus.kernel.clock import ManualClock
+from partnerbus.targets import names
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.names import CHECK_TIMEOUT, Resolve, UrlCheck
+from partnerbus.targets.names import CHECK_TIMEOUT, Names, Resolve, UrlCheck
 
 URL = "https://hooks.example.com/"
 
@@ -74,6 +76,51 @@ async def test_a_resolver_that_fails_refuses_nothing(checks, error: Exception):
     check = UrlCheck(AddressGuard(), ManualClock(), fail)
     checks.append(check)
     assert await check.refusal(URL) is None
+
+
+async def test_names_that_hang_do_not_hold_up_those_that_do_not(monkeypatch: pytest.MonkeyPatch):
+    answered = threading.Event()
+
+    def look_up(host: str) -> list[str]:
+        if host.startswith("slow"):
+            answered.wait()
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(names, "look_up", look_up)
+    resolver = Names(None, None)
+    try:
+        assert await resolver.allowed("good.example")
+        slow = [asyncio.create_task(resolver.allowed(f"slow-{number}.example")) for number in range(100)]
+        for _ in range(3):
+            async with asyncio.timeout(30):
+                assert await resolver.allowed("good.example")
+    finally:
+        answered.set()
+        await asyncio.gather(*slow)
+        await resolver.close()
+
+
+async def test_a_name_that_began_to_hang_is_among_the_others(monkeypatch: pytest.MonkeyPatch):
+    answered, asked = threading.Event(), 0
+
+    def look_up(host: str) -> list[str]:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            answered.wait()
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(names, "look_up", look_up)
+    resolver = Names(None, None)
+    await resolver.allowed("host.example")
+    assert "host.example" in resolver._proven
+    hanging = asyncio.create_task(resolver.allowed("host.example"))
+    await asyncio.sleep(0)
+    assert "host.example" not in resolver._proven
+    answered.set()
+    await hanging
+    assert "host.example" in resolver._proven
+    await resolver.close()
 
 
 async def test_the_system_is_asked(checks):

@@ -1,4 +1,9 @@
-"""Host names: resolved on threads of their own, addresses that the guard refuses left out."""
+"""Host names: resolved on threads of their own, addresses that the guard refuses left out.
+
+A name whose servers hang keeps a thread for as long as the system is patient, which is longer than any call.
+So that many of them cannot keep the others waiting, a name that was resolved when it was last asked for has
+threads that it shares only with its like.
+"""
 
 import asyncio
 import socket
@@ -14,6 +19,8 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.targets.addresses import Address, AddressGuard
 
 RESOLVER_THREADS = 16
+PROVEN_THREADS = 8
+PROVEN_NAMES = 10_000
 
 CHECK_THREADS = 2
 """Of names that are checked when somebody gives them, so that these hold up no delivery."""
@@ -36,6 +43,8 @@ class Names(AbstractResolver):
     ) -> None:
         self._guard = guard
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="resolve")
+        self._proven_threads = ThreadPoolExecutor(PROVEN_THREADS, thread_name_prefix="resolve-proven")
+        self._proven: set[str] = set()
         self._resolve = resolve or self._ask_system
 
     async def resolve(
@@ -67,12 +76,17 @@ class Names(AbstractResolver):
         return allowed
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._proven_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _ask_system(self, host: str) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
-        infos = await loop.run_in_executor(self._threads, _look_up, host)
-        return list(dict.fromkeys(infos))
+        threads = self._proven_threads if host in self._proven else self._threads
+        self._proven.discard(host)  # until it has answered again
+        found = await asyncio.get_running_loop().run_in_executor(threads, look_up, host)
+        if len(self._proven) >= PROVEN_NAMES:
+            self._proven.clear()
+        self._proven.add(host)
+        return list(dict.fromkeys(found))
 
 
 class UrlCheck:
@@ -105,6 +119,7 @@ class UrlCheck:
         return None
 
 
-def _look_up(host: str) -> list[str]:
+def look_up(host: str) -> list[str]:
+    """The system's addresses of a name; blocks, and raises `OSError` if there are none."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(address[0]) for *_, address in found]
