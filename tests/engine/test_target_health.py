@@ -135,6 +135,18 @@ async def test_alerts_to_the_failing_target_do_not_bring_about_others(world: Wor
     ]
 
 
+async def test_nobody_is_told_of_a_target_that_does_not_take_alerts(world: World) -> None:
+    default = world.catalog.bus(ACCOUNT, REGION, "default")
+    assert default is not None
+    pager = new_target()
+    world.targets.answers[pager.arn] = [UNAVAILABLE]
+    await world.rule(default, pager, name="pager", pattern=ALERTS)
+    _, target = await broken(world)
+    await world.advance(DAY)
+    assert len(world.targets.to(pager.arn)) > FAILING_AFTER
+    assert [each.resources[0] for each in await told(world)] == [target.arn]
+
+
 async def test_an_episode_goes_on_after_a_restart(parts: Parts) -> None:
     async with parts.open() as world:
         _, target = await broken(world)
