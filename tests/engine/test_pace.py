@@ -74,4 +74,4 @@ async def test_lanes_that_are_quiet_are_forgotten() -> None:
         paces.take(f"lane-{number}", 1)
     await clock.advance(WINDOW)
     paces.take("another", 1)
-    assert set(paces._begun) == {"another"}
+    assert set(paces._seconds) == {"another"}

@@ -25,7 +25,7 @@ HOLD_MOST = timedelta(seconds=60)
 
 REMEMBERED = timedelta(hours=1)
 LANES_KEPT = 1_000
-"""So many lanes, or as many as failed within the last hour, are remembered."""
+"""So many lanes, or twice as many as failed within an hour, are remembered."""
 
 
 class _Lane(msgspec.Struct):
@@ -44,6 +44,7 @@ class Breakers:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
+        self._sweep_at = LANES_KEPT
 
     @property
     def held(self) -> dict[str, datetime]:
@@ -94,9 +95,10 @@ class Breakers:
 
     def _new(self, name: str) -> _Lane:
         now = self._clock.now()
-        if len(self._lanes) >= LANES_KEPT:
+        if len(self._lanes) >= self._sweep_at:
             self._lanes = {
                 known: lane for known, lane in self._lanes.items() if lane.failed_at > now - REMEMBERED
             }
+            self._sweep_at = max(LANES_KEPT, 2 * len(self._lanes))
         self._lanes[name] = lane = _Lane(failed_at=now)
         return lane

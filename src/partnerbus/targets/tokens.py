@@ -77,6 +77,9 @@ class _Known(msgspec.Struct):
     expires_at: datetime | None = None
     asking: "asyncio.Task[str | TokenFailure] | None" = None
 
+    def __repr__(self) -> str:
+        return f"_Known(expires_at={self.expires_at})"
+
 
 class Tokens:
     """The tokens of all OAuth connections."""
@@ -215,6 +218,9 @@ class _Granted(msgspec.Struct, frozen=True):
 
     access_token: str
     expires_in: int | float | str | None = None
+
+    def __repr__(self) -> str:
+        return f"_Granted(expires_in={self.expires_in})"
 
     @property
     def lifetime(self) -> timedelta:
