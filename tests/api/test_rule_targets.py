@@ -153,6 +153,18 @@ async def test_typed_structures_survive_the_registry(world: World, customer: Cal
     assert ecs.enable_ecs_managed_tags is False
 
 
+def test_a_target_of_an_earlier_version_is_read() -> None:
+    stored = b"""{"kind":"rule","account":"111111111111","region":"eu-central-1","bus":"default","name":"r",
+        "state":"ENABLED","created_by":"111111111111","created_at":"2026-01-01T00:00:00Z","pattern":"{}",
+        "targets":[{"id":"q","arn":"arn:aws:sqs:eu-central-1:111111111111:q","subscription":"s","since":4,
+        "message_group_id":"g","http":{"path_values":["a"]},
+        "parameters":{"SqsParameters":"{\\"MessageGroupId\\":\\"g\\"}","KinesisParameters":"{}"}}]}"""
+    rule = decode_resource(stored)
+    assert isinstance(rule, Rule)
+    [target] = rule.targets
+    assert (target.message_group_id, target.since, target.kinesis, target.ecs) == ("g", 4, None, None)
+
+
 async def test_what_the_engine_reads_of_it(world: World, customer: Caller) -> None:
     await customer(
         "PutTargets",

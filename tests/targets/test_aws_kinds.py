@@ -1,12 +1,13 @@
 """What is particular to each kind of AWS target, over real sockets and a scripted service."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from partnerbus.kernel.clock import SystemClock
+from partnerbus.kernel.clock import Clock, ManualClock, SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import HttpParameters, Target
 from partnerbus.model.target_parameters import (
@@ -17,8 +18,9 @@ from partnerbus.model.target_parameters import (
     RunCommandParameters,
     SageMakerPipelineParameters,
 )
+from partnerbus.targets.outbound import CONNECTIONS_PER_HOST
 from partnerbus.targets.registry import Targets, TargetSettings, make_targets
-from partnerbus.testing.receiver import Received, Receiver, Respond
+from partnerbus.testing.receiver import Hang, Received, Receiver, Respond
 from tests.targets.aws_targets import ECS, GOOD, LOGS, RUN, a_target, arn, template
 from tests.targets.things import ACCOUNT, REGION, SECRETS, Resources, a_rule, an_invocation
 
@@ -29,8 +31,8 @@ async def _forward(invocation, bus) -> None:
     raise AssertionError
 
 
-def make(**settings: Any) -> Targets:
-    return make_targets(TargetSettings(**settings), Resources(), SECRETS, SystemClock(), _forward)
+def make(clock: Clock | None = None, **settings: Any) -> Targets:
+    return make_targets(TargetSettings(**settings), Resources(), SECRETS, clock or SystemClock(), _forward)
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +77,7 @@ def operations(receiver: Receiver) -> list[str]:
         (a_target("arn:aws:lambda::1:function:f"), "function:NAME"),
         (a_target(arn("sns", "orders.fifo")), "FIFO topics cannot be targets"),
         (a_target(arn("sqs", "a/b")), "no ARN of an SQS queue"),
+        (a_target("arn:aws:sqs::1:q"), "no ARN of an SQS queue"),
         (a_target(arn("kinesis", "orders")), "stream/NAME"),
         (a_target(arn("firehose", "stream/orders")), "deliverystream/NAME"),
         (a_target(arn("states", "activity:a")), "stateMachine:NAME"),
@@ -417,6 +420,23 @@ async def test_an_input_that_the_operation_does_not_take(
     assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
     assert why in reply.message
     assert receiver.requests == []
+
+
+async def test_many_that_hang_at_one_host_hold_up_no_other(receiver: Receiver):
+    """All of a service's resources, and at an emulator all services, are behind one host."""
+    targets = make(ManualClock(), aws_endpoint_url=receiver.url)  # so that they hang for ever
+    function = arn("lambda", "function:f")
+    receiver.script(f"/2015-03-31/functions/{function}/invocations", Hang())
+    answers(receiver, {"RunId": "1"})
+    count = CONNECTIONS_PER_HOST + 1
+    hanging = [asyncio.create_task(send(targets, a_target(function))) for _ in range(count)]
+    async with asyncio.timeout(30):
+        await receiver.received(count)
+    assert (await send(targets, a_target(arn("glue", "workflow/w")))).accepted
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    await targets.close()
 
 
 # -- how it ends -----------------------------------------------------------------------------------------

@@ -132,9 +132,12 @@ class AiohttpOutbound:
         guard: AddressGuard | None,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
+        *,
+        per_host: int = CONNECTIONS_PER_HOST,
     ) -> None:
         self._clock = clock
         self._guard = guard
+        self._per_host = per_host
         self._names = Names(guard, resolve)
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -174,7 +177,7 @@ class AiohttpOutbound:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=CONNECTIONS,
-                limit_per_host=CONNECTIONS_PER_HOST,
+                limit_per_host=self._per_host,
                 keepalive_timeout=IDLE_SECONDS,
                 ttl_dns_cache=NAME_SECONDS,
                 resolver=self._names,

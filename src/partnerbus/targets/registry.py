@@ -20,7 +20,7 @@ from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
 from partnerbus.targets.names import Resolve, UrlCheck
-from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.outbound import CONNECTIONS, AiohttpOutbound
 from partnerbus.targets.services.app_sync import AppSyncInvoker
 from partnerbus.targets.services.batch import BATCH
 from partnerbus.targets.services.code import CODE_BUILD, CODE_PIPELINE
@@ -158,7 +158,8 @@ def make_targets(
     guard = AddressGuard(settings.allow_private, settings.networks)
     urls = UrlCheck(guard, clock, resolve)
     outbound = AiohttpOutbound(clock, guard, resolve)
-    aws_outbound = AiohttpOutbound(clock, guard=None)
+    # Behind one host of AWS are many targets, none of which may wait for another's connection.
+    aws_outbound = AiohttpOutbound(clock, guard=None, per_host=CONNECTIONS)
     tokens = Tokens(secrets, outbound, clock)
     opener = Opener(secrets, tokens, ClientContexts(secrets))
     endpoints = AwsEndpoints(everywhere=settings.aws_endpoint_url, by_service=settings.aws_endpoints)

@@ -38,7 +38,7 @@ class SqsQueues:
     def refusal(self, queue_arn: str, account: str) -> str | None:
         """Why `account` may not have anything sent to a queue; None if it may."""
         arn = Arn.parse(queue_arn)
-        if arn is None or arn.service != "sqs" or not re.fullmatch(QUEUE, arn.resource):
+        if arn is None or arn.service != "sqs" or not arn.region or not re.fullmatch(QUEUE, arn.resource):
             return "That is no ARN of an SQS queue."
         return self._aws.refusal("sqs", arn, account)
 
