@@ -1,5 +1,7 @@
 """Whose credentials reach what at AWS itself: requests are looked at instead of sent."""
 
+import asyncio
+
 import pytest
 
 from partnerbus.kernel.clock import SystemClock
@@ -35,6 +37,7 @@ class Aws:
 
     async def send(self, request: OutboundRequest) -> OutboundResponse:
         self.requests.append(request)
+        await asyncio.sleep(0)
         if "sts." in request.url:
             body = IDENTITY.format(self.account).encode()
             return OutboundResponse(status=self.sts_status, headers={}, body=body)
@@ -74,6 +77,13 @@ async def test_a_name_alone_is_used_with_the_account_s_own_credentials_only():
     glue, sts = f"glue.{REGION}.amazonaws.com", f"sts.{REGION}.amazonaws.com"
     assert own.hosts == [sts, glue, glue]
     assert others.hosts == [sts]
+
+
+async def test_many_calls_at_once_ask_whose_they_are_once():
+    aws = Aws(ACCOUNT)
+    asking = caller(aws)
+    await asyncio.gather(*(asking.call(START) for _ in range(5)))
+    assert sorted(aws.hosts) == [f"glue.{REGION}.amazonaws.com"] * 5 + [f"sts.{REGION}.amazonaws.com"]
 
 
 async def test_a_resource_named_with_its_account_is_its_policy_s_affair():

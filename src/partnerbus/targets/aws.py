@@ -5,6 +5,8 @@ goes through `Outbound`. What of botocore may block (reading its service models,
 credentials, which may ask the machine's metadata service) runs in a thread.
 """
 
+import asyncio
+
 import msgspec
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
@@ -46,6 +48,7 @@ class AwsCaller:
         self._services = AwsServices()
         self._credentials = CredentialChain(clock)
         self._account_of: dict[str, str] = {}
+        self._asking = asyncio.Lock()
 
     def emulator(self, service: str) -> str | None:
         """The URL of what stands in for a service; None if it is called at AWS."""
@@ -109,7 +112,8 @@ class AwsCaller:
             return NO_CREDENTIALS
         if not is_own:
             return found
-        whose = await self._whose(found, region)
+        async with self._asking:
+            whose = await self._whose(found, region)
         if isinstance(whose, Reply):
             return whose
         return found if whose == account else OTHERS_CREDENTIALS
