@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from partnerbus.kernel.clock import SystemClock
+from partnerbus.kernel.clock import ManualClock, SystemClock
 from partnerbus.model.arns import Arn
 from partnerbus.model.reply import ErrorCode, Reply
-from partnerbus.targets.aws import OTHERS_CREDENTIALS, AwsCaller
+from partnerbus.targets.aws import IDENTITY_PAUSE, OTHERS_CREDENTIALS, AwsCaller
 from partnerbus.targets.aws_endpoints import AwsEndpoints
 from partnerbus.targets.aws_http import AwsHttp
 from partnerbus.targets.aws_kind import AwsInvoker
@@ -118,13 +118,15 @@ async def test_which_kinds_are_called_by_a_name_alone(service: str):
 
 
 async def test_whose_they_are_is_asked_again_when_sts_did_not_say():
-    aws = Aws(ACCOUNT)
-    asking = caller(aws)
+    aws, clock = Aws(ACCOUNT), ManualClock()
+    asking = AwsCaller(aws, clock, AwsEndpoints())
     aws.sts_status = 503
-    reply = await asking.call(START)
-    assert isinstance(reply, Reply)
-    assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, True)
+    for reply in await asyncio.gather(*(asking.call(START) for _ in range(5))):
+        assert isinstance(reply, Reply)
+        assert (reply.error, reply.retryable) == (ErrorCode.ERROR_FROM_TARGET, True)
+    assert aws.hosts == [f"sts.{REGION}.amazonaws.com"]  # and is left alone meanwhile
     aws.sts_status = 200
+    await clock.advance(IDENTITY_PAUSE)
     assert not isinstance(await asking.call(START), Reply)
 
 

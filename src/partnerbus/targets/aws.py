@@ -6,6 +6,8 @@ credentials, which may ask the machine's metadata service) runs in a thread.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import msgspec
 from botocore.awsrequest import AWSRequest
@@ -36,6 +38,9 @@ OTHERS_CREDENTIALS = Reply(
     error=ErrorCode.NO_PERMISSIONS, message="This node's AWS credentials are those of another account."
 )
 
+IDENTITY_PAUSE = timedelta(seconds=10)
+"""When STS is asked again whose the node's credentials are, if it did not say."""
+
 FOREIGN = "The ARN names a resource of another account than the rule's."
 
 
@@ -47,8 +52,7 @@ class AwsCaller:
         self._endpoints = endpoints
         self._services = AwsServices()
         self._credentials = CredentialChain(clock)
-        self._account_of: dict[str, str] = {}
-        self._asking = asyncio.Lock()
+        self._identity = _Identity(self._ask_sts, clock)
 
     def emulator(self, service: str) -> str | None:
         """The URL of what stands in for a service; None if it is called at AWS."""
@@ -112,19 +116,13 @@ class AwsCaller:
             return NO_CREDENTIALS
         if not is_own:
             return found
-        async with self._asking:
-            whose = await self._whose(found, region)
+        whose = await self._identity.account(found, region)
         if isinstance(whose, Reply):
             return whose
         return found if whose == account else OTHERS_CREDENTIALS
 
-    async def _whose(self, credentials: ReadOnlyCredentials, region: str) -> str | Reply:
-        """The account that credentials belong to, asked once for each access key."""
-        key = str(credentials.access_key)
-        known = self._account_of.get(key)
-        if known is not None:
-            return known
-        asked = await self.call(
+    async def _ask_sts(self, region: str) -> Output | Reply:
+        return await self.call(
             AwsCall(
                 service="sts",
                 operation="GetCallerIdentity",
@@ -135,8 +133,37 @@ class AwsCaller:
                 names_account=True,
             )
         )
-        if isinstance(asked, Reply):
-            return msgspec.structs.replace(asked, retryable=True)
-        # Temporary credentials come with a new key every hour: only the last one is remembered.
-        self._account_of = {key: str(asked["Account"])}
-        return self._account_of[key]
+
+
+class _Identity:
+    """The account that the node's credentials belong to, asked once for each access key.
+
+    If STS does not say, it is left alone for a moment and everybody who asks gets the same reply.
+    """
+
+    def __init__(self, ask: Callable[[str], Awaitable[Output | Reply]], clock: Clock) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._access_key: str | None = None
+        self._account = ""
+        self._failure: Reply | None = None
+        self._ask_again_at = clock.now()
+
+    async def account(self, credentials: ReadOnlyCredentials, region: str) -> str | Reply:
+        """The account of `credentials`, or why it is not known."""
+        async with self._asking:
+            if credentials.access_key == self._access_key:
+                return self._account
+            if self._failure is None or self._clock.now() >= self._ask_again_at:
+                await self._look(credentials, region)
+            return self._failure or self._account
+
+    async def _look(self, credentials: ReadOnlyCredentials, region: str) -> None:
+        answer = await self._ask(region)
+        if isinstance(answer, Reply):
+            self._failure = msgspec.structs.replace(answer, retryable=True)
+            self._ask_again_at = self._clock.now() + IDENTITY_PAUSE
+        else:
+            self._failure = None
+            self._access_key, self._account = credentials.access_key, str(answer["Account"])
