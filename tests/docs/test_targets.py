@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from partnerbus.model.arns import Arn
+from partnerbus.model.resources import Webhook
 from partnerbus.targets.registry import AWS_KINDS
 from tests.api.world import CUSTOMER, PATTERN, REGION, World
 
@@ -39,10 +40,27 @@ async def hook(world: World) -> str:
     return arn
 
 
+async def webhook(world: World) -> None:
+    """The webhook that an example names."""
+    now = world.services.clock.now()
+    await world.services.catalog.create(
+        Webhook(
+            account=CUSTOMER,
+            region=REGION,
+            name="orders",
+            url="https://shop.example/hook",
+            secrets=(),
+            created_at=now,
+            modified_at=now,
+        )
+    )
+
+
 async def test_every_example_is_accepted(tmp_path: Path) -> None:
     world = await World.open(tmp_path)
     await world.customer("PutRule", Name="r", EventPattern=PATTERN)
     destination = await hook(world)
+    await webhook(world)
     for number, target in enumerate(examples()):
         if "…" in target["Arn"]:
             target["Arn"] = destination
@@ -55,4 +73,4 @@ async def test_every_example_is_accepted(tmp_path: Path) -> None:
 
 def test_every_kind_has_an_example() -> None:
     services = {arn.service for target in examples() if (arn := Arn.parse(target["Arn"])) is not None}
-    assert services == {"appsync", "events", "execute-api", "sqs", *AWS_KINDS}
+    assert services == {"appsync", "events", "execute-api", "sqs", "webhook", *AWS_KINDS}

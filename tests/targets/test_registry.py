@@ -43,6 +43,7 @@ def targets_of(*resources, allow_private: bool = False, aws_endpoint_url: str | 
         ("arn:aws:lambda:us-east-1:1:function:f", "lambda"),
         ("arn:aws:redshift-serverless:us-east-1:1:workgroup/w", "redshift-data"),
         ("arn:aws:states:us-east-1:1:stateMachine:m", "stepfunctions"),
+        ("arn:partnerbus:webhook:us-east-1:1:w", "webhook"),
     ],
 )
 def test_kinds(arn: str, kind: str):
@@ -57,7 +58,8 @@ def test_kinds(arn: str, kind: str):
         "arn:aws:dynamodb:us-east-1:1:table/t",
         "arn:aws:events:us-east-1:1:rule/r",
         "arn:aws:events:us-east-1:1:connection/c/u",
-        "arn:partnerbus:sns-like:us-east-1:1:t",
+        "arn:partnerbus:sqs:us-east-1:123456789012:q",
+        "arn:aws:webhook:us-east-1:123456789012:w",
     ],
 )
 def test_unknown_kinds_are_refused(arn: str):

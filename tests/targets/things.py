@@ -20,6 +20,8 @@ from partnerbus.model.resources import (
     Rule,
     RuleState,
     Target,
+    Webhook,
+    WebhookSecret,
 )
 from partnerbus.targets.invoker import Invocation
 
@@ -33,7 +35,7 @@ SECRET = 'pa"ss/wörd&1'
 class Resources:
     """A `Lookup` over what it is given."""
 
-    def __init__(self, *resources: ApiDestination | Connection | EventBus) -> None:
+    def __init__(self, *resources: ApiDestination | Connection | EventBus | Webhook) -> None:
         self._by_arn = {resource.arn: resource for resource in resources}
 
     def api_destination_by_arn(self, arn: str) -> ApiDestination | None:
@@ -47,6 +49,10 @@ class Resources:
     def bus_by_arn(self, arn: str) -> EventBus | None:
         found = self._by_arn.get(arn)
         return found if isinstance(found, EventBus) else None
+
+    def webhook_by_arn(self, arn: str) -> Webhook | None:
+        found = self._by_arn.get(arn)
+        return found if isinstance(found, Webhook) else None
 
 
 def a_connection(
@@ -103,6 +109,16 @@ def a_bus(
     return EventBus(
         account=account, region=region, name=name, log="l", created_at=NOW, modified_at=NOW, source=source
     )
+
+
+def a_webhook(url: str, *secrets: WebhookSecret) -> Webhook:
+    return Webhook(
+        account=ACCOUNT, region=REGION, name="w", url=url, secrets=secrets, created_at=NOW, modified_at=NOW
+    )
+
+
+def a_webhook_secret(secret: str, expires_at: datetime | None = None) -> WebhookSecret:
+    return WebhookSecret(sealed=SECRETS.seal(secret), created_at=NOW, expires_at=expires_at)
 
 
 def a_target(arn: str, http: HttpParameters | None = None, group: str | None = None) -> Target:

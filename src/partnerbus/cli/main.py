@@ -16,6 +16,7 @@ from partnerbus.cli.node import clock, ledger, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
 from partnerbus.cli.targets import target
+from partnerbus.cli.webhooks import webhook
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 
 
@@ -25,7 +26,19 @@ def partnerbus() -> None:
     """A partner event bus that speaks the EventBridge API."""
 
 
-for command in (serve, account, connection, dead_letters, deliveries, ledger, status, target, clock, pattern):
+for command in (
+    serve,
+    account,
+    connection,
+    webhook,
+    dead_letters,
+    deliveries,
+    ledger,
+    status,
+    target,
+    clock,
+    pattern,
+):
     partnerbus.add_command(command)
 
 

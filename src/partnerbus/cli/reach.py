@@ -19,6 +19,7 @@ from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.node.folder import DataFolder, Operator, opened
+from partnerbus.targets.addresses import AddressGuard
 
 PATIENCE = timedelta(seconds=10)
 """How long a server may take to start or stop before a command gives up."""
@@ -59,8 +60,14 @@ async def _own(folder: DataFolder, clock: SystemClock, stack: AsyncExitStack) ->
             clock=clock,
             secrets=found.secrets,
             redrive=found.store.redrive,
+            url_refusal=_malformed,
         )
     )
+
+
+async def _malformed(url: str) -> str | None:
+    """What is wrong with a URL wherever it leads; where it may lead is for the server to say."""
+    return AddressGuard(allow_private=True).url_refusal(url)
 
 
 async def _remote(folder: DataFolder) -> Admin | None:

@@ -31,6 +31,7 @@ from partnerbus.model.resources import (
     Connection,
     EventBus,
     Rule,
+    Webhook,
     access_key_key,
     account_key,
 )
@@ -207,6 +208,8 @@ class Accounts:
             yield f"the connection {connection.name}"
         for destination in self._catalog.list(ApiDestination, f"api-destination:{account}:"):
             yield f"the API destination {destination.name}"
+        for webhook in self._catalog.list(Webhook, f"webhook:{account}:"):
+            yield f"the webhook {webhook.name}"
 
     def _forget_secret(self, _key: str, before: AnyResource | None, _after: AnyResource | None) -> None:
         if isinstance(before, AccessKey):

@@ -21,12 +21,14 @@ from partnerbus.model.resources import (
     ApiDestination,
     Connection,
     EventBus,
+    Webhook,
     account_key,
     api_destination_key,
     bus_key,
     connection_key,
     decode_resource,
     encode_resource,
+    webhook_key,
 )
 from partnerbus.store.protocol import RegistryStore
 
@@ -152,6 +154,14 @@ class Catalog:
     def api_destination_by_arn(self, arn: str) -> ApiDestination | None:
         """The API destination with that ARN; one made anew under the same name has another."""
         found = self._named_in(arn, ApiDestination, "api-destination", api_destination_key)
+        return found if found is not None and found.arn == arn else None
+
+    def webhook_by_arn(self, arn: str) -> Webhook | None:
+        """The webhook with that ARN; one made anew under the same name has the same."""
+        parsed = arns.Arn.parse(arn)
+        if parsed is None:
+            return None
+        found = self.get(Webhook, webhook_key(parsed.account, parsed.region, parsed.resource))
         return found if found is not None and found.arn == arn else None
 
     def _named_in(self, arn: str, kind: type[R], word: str, key: Callable[[str, str, str], str]) -> R | None:

@@ -7,6 +7,9 @@ import msgspec
 PARTITION = "aws"
 """The partition of every ARN we make. Others (`aws-cn`, `aws-us-gov`) are accepted in what callers send."""
 
+OWN_PARTITION = "partnerbus"
+"""The partition of targets that AWS has no word for; the service says which kind."""
+
 DEFAULT_BUS = "default"
 
 
@@ -57,3 +60,7 @@ def connection_secret_arn(region: str, account: str, name: str, suffix: str) -> 
 
 def api_destination_arn(region: str, account: str, name: str, uuid: str) -> str:
     return f"arn:{PARTITION}:events:{region}:{account}:api-destination/{name}/{uuid}"
+
+
+def webhook_arn(region: str, account: str, name: str) -> str:
+    return f"arn:{OWN_PARTITION}:webhook:{region}:{account}:{name}"

@@ -333,6 +333,37 @@ class ApiDestination(Resource, frozen=True, kw_only=True, tag="api-destination")
         return arns.api_destination_arn(self.region, self.account, self.name, self.uuid)
 
 
+class WebhookSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A sealed signing secret; one that was rotated away still signs until `expires_at`."""
+
+    sealed: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def is_valid(self, now: datetime) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+
+class Webhook(Resource, frozen=True, kw_only=True, tag="webhook"):
+    """A URL that rules may name as a target, and what its requests are signed with, the newest first."""
+
+    account: str
+    region: str
+    name: str
+    url: str
+    secrets: tuple[WebhookSecret, ...]
+    created_at: datetime
+    modified_at: datetime
+
+    @property
+    def key(self) -> str:
+        return webhook_key(self.account, self.region, self.name)
+
+    @property
+    def arn(self) -> str:
+        return arns.webhook_arn(self.region, self.account, self.name)
+
+
 class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
     """A target of an account's rules that fails without a success since `since`; gone once it works.
 
@@ -357,7 +388,15 @@ class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
 
 
 AnyResource = (
-    Account | AccessKey | PartnerSource | EventBus | Rule | Connection | ApiDestination | FailingTarget
+    Account
+    | AccessKey
+    | PartnerSource
+    | EventBus
+    | Rule
+    | Connection
+    | ApiDestination
+    | Webhook
+    | FailingTarget
 )
 
 _encoder = msgspec.json.Encoder()
@@ -404,3 +443,7 @@ def failing_target_key(account: str, region: str, arn: str) -> str:
 
 def api_destination_key(account: str, region: str, name: str) -> str:
     return f"api-destination:{account}:{region}:{name}"
+
+
+def webhook_key(account: str, region: str, name: str) -> str:
+    return f"webhook:{account}:{region}:{name}"

@@ -169,7 +169,7 @@ class Node:
         app = make_app(
             face=Face(services, OPERATIONS, log=self._log),
             authenticator=self._make_authenticator(found.accounts),
-            admin=self._make_admin(found, engine),
+            admin=self._make_admin(found, targets, engine),
             operator_token=self._token,
             ready=lambda: _not_ready(engine),
             clock=SystemClock(),
@@ -187,7 +187,7 @@ class Node:
             Verifier(accounts, SystemClock(), skew=timedelta(seconds=self.settings.skew_seconds))
         )
 
-    def _make_admin(self, found: Opened, engine: Engine) -> AdminFace:
+    def _make_admin(self, found: Opened, targets: Targets, engine: Engine) -> AdminFace:
         shiftable = self.clock if isinstance(self.clock, SystemClock) and self.settings.test_clock else None
         return AdminFace(
             AdminServices(
@@ -197,6 +197,7 @@ class Node:
                 clock=self.clock,
                 secrets=found.secrets,
                 redrive=engine.redrive,
+                url_refusal=targets.url_refusal,
                 held=lambda: engine.held,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,

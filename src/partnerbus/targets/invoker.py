@@ -6,7 +6,7 @@ import msgspec
 
 from partnerbus.model.delivery import Record
 from partnerbus.model.reply import Reply
-from partnerbus.model.resources import ApiDestination, Connection, EventBus, Rule, Target
+from partnerbus.model.resources import ApiDestination, Connection, EventBus, Rule, Target, Webhook
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +41,8 @@ class Lookup(Protocol):
     def connection_by_arn(self, arn: str) -> Connection | None: ...
 
     def bus_by_arn(self, arn: str) -> EventBus | None: ...
+
+    def webhook_by_arn(self, arn: str) -> Webhook | None: ...
 
 
 class Forward(Protocol):

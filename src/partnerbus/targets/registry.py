@@ -4,9 +4,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.clock import Clock, SystemClock
 from partnerbus.kernel.secrets import SecretBox
-from partnerbus.model.arns import Arn
+from partnerbus.model.arns import OWN_PARTITION, Arn
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.addresses import AddressGuard, Network
 from partnerbus.targets.authorization import Opener
@@ -38,6 +38,7 @@ from partnerbus.targets.services.ssm import SSM
 from partnerbus.targets.services.state_machines import STATE_MACHINE
 from partnerbus.targets.sqs import SqsInvoker, SqsQueues
 from partnerbus.targets.tokens import Tokens
+from partnerbus.targets.webhook import WebhookInvoker
 
 AWS_KINDS: dict[str, AwsKind] = {
     "batch": BATCH,
@@ -59,8 +60,8 @@ AWS_KINDS: dict[str, AwsKind] = {
 """What one call delivers to, by the service of the ARN."""
 
 NO_SUCH_KIND = (
-    "Nothing is delivered to resources of that kind: targets are API destinations, event buses and what "
-    "belongs to one of " + ", ".join(sorted({"appsync", "execute-api", "sqs", *AWS_KINDS})) + "."
+    "Nothing is delivered to resources of that kind: targets are API destinations, event buses, webhooks and "
+    "what belongs to one of " + ", ".join(sorted({"appsync", "execute-api", "sqs", *AWS_KINDS})) + "."
 )
 
 READ_BY = {
@@ -94,7 +95,10 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Targets:
-    """The invokers of a node, by kind of ARN: the service and, for `events`, the kind of resource."""
+    """The invokers of a node, by kind of ARN.
+
+    The kind is the service; of `events` with the kind of resource, and with our own partition before it.
+    """
 
     def __init__(
         self,
@@ -115,10 +119,7 @@ class Targets:
         parsed = Arn.parse(arn)
         if parsed is None:
             return None
-        kind = parsed.service
-        if kind == "events":
-            kind = f"events:{parsed.resource.partition('/')[0]}"
-        return self._invokers.get(kind)
+        return self._invokers.get(_kind(parsed))
 
     def refusal(self, target: Target, rule: Rule) -> str | None:
         """Why a target of `rule` cannot work here, as a sentence for whoever puts it; None if it can."""
@@ -174,10 +175,19 @@ def make_targets(
         "appsync": AppSyncInvoker(aws, aws_http),
         "execute-api": ExecuteApiInvoker(aws, aws_http, clock),
         "sqs": SqsInvoker(queues),
+        "partnerbus:webhook": WebhookInvoker(lookup, secrets, guard, outbound, clock, SystemClock()),
     }
     gathering = [invoker.close for invoker in aws_invokers.values()]
     close = (*gathering, queues.close, tokens.close, urls.close, outbound.close, aws_outbound.close)
     return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close)
+
+
+def _kind(arn: Arn) -> str:
+    if arn.partition == OWN_PARTITION:
+        return f"{OWN_PARTITION}:{arn.service}"
+    if arn.service == "events":
+        return f"events:{arn.resource.partition('/')[0]}"
+    return arn.service
 
 
 def _foreign_structure(target: Target, kind: str) -> str | None:

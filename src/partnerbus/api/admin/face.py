@@ -18,6 +18,7 @@ from partnerbus.api.admin import (
     redriving,
     status,
     targets,
+    webhooks,
 )
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
@@ -33,6 +34,7 @@ ROUTES: Sequence[Route] = (
     *redriving.ROUTES,
     *status.ROUTES,
     *targets.ROUTES,
+    *webhooks.ROUTES,
 )
 
 

@@ -42,7 +42,8 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
 
     `running` gives None when a command has opened the folder itself; `shift` is None then, and without a
     test clock. `held` gives the targets that circuit breakers hold, by ARN, and until when. `redrive` is the
-    engine's, which wakes the lanes, or the store's own.
+    engine's, which wakes the lanes, or the store's own. `url_refusal` says why nothing may be sent to a URL;
+    only a server knows which addresses it may reach, without one it judges the form alone.
     """
 
     accounts: Accounts
@@ -51,6 +52,7 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     secrets: SecretBox
     redrive: Redriver
+    url_refusal: Callable[[str], Awaitable[str | None]]
     running: Callable[[], Running | None] = lambda: None
     held: Callable[[], Mapping[str, datetime]] = dict
     shift: Callable[[timedelta], None] | None = None
