@@ -3,8 +3,10 @@
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from random import Random
 
 import msgspec
+import pytest
 
 from partnerbus.engine.breakers import BREAK_AFTER, HOLD_FIRST, HOLD_MOST
 from partnerbus.engine.lanes import Room
@@ -194,6 +196,38 @@ async def test_a_held_lane_whose_rule_is_removed_is_cancelled(world: World) -> N
     await world.catalog.remove(rule)
     await world.advance(HOUR)
     assert (await world.ledger(bus)).cancelled == 100
+
+
+# -- all of it together ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_lane_is_left_behind(parts: Parts, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However rates, breakers, windows and failures meet; without the look that finds what is lost."""
+    monkeypatch.setattr("partnerbus.engine.engine.LOOK_EVERY", 365 * DAY)
+    monkeypatch.setattr("partnerbus.engine.dispatcher.LEASE", 365 * DAY)
+    random = Random(seed)
+    parts.room = Room(attempts=12, sick_attempts=4)
+    async with parts.open() as world:
+        bus = await world.bus()
+        rated = [await destination(world, random.randint(1, 5), f"d{number}") for number in range(3)]
+        targets = [new_target(each.arn) for each in rated] + [new_target() for _ in range(3)]
+        for number, target in enumerate(targets):
+            await world.rule(bus, target, name=f"rule-{number}")
+        for _ in range(30):
+            for target in targets:
+                world.targets.answers[target.arn] = [
+                    random.choice([UNAVAILABLE, UNAVAILABLE, REFUSED, *world.targets.answers["fresh"]])
+                    for _ in range(random.randint(1, 15))
+                ]
+            await world.put(bus, random.randint(0, 12))
+            await world.advance(timedelta(seconds=random.choice([0, 0.3, 1, 5, 60])))
+        for target in targets:
+            world.targets.answers[target.arn] = world.targets.answers["fresh"]
+        await world.advance(HOUR)
+        ledger = await world.ledger(bus)
+        assert (ledger.pending, ledger.unrouted, world.engine.held) == (0, 0, {})
+        assert ledger.owed == 6 * ledger.accepted
 
 
 # -- a day of retries --------------------------------------------------------------------------------------
