@@ -339,19 +339,32 @@ def _number(request: Received) -> int:
 
 class _SentToQueue(msgspec.Struct):
     MessageBody: str
+    Id: str = ""
+
+
+class _SentTogether(msgspec.Struct):
+    Entries: list[_SentToQueue]
 
 
 def _sqs(request: Received) -> Respond:
-    """Answers as SQS does, as far as a dead letter needs it."""
+    """Answers as SQS does, as far as dead letters need it."""
+    answer: dict[str, object] = {"MessageId": "1", "MD5OfMessageBody": "0"}
     if request.headers["x-amz-target"].endswith("GetQueueUrl"):
         answer = {"QueueUrl": f"http://{request.headers['host']}/"}
-    else:
-        answer = {"MessageId": "1", "MD5OfMessageBody": "0"}
+    elif request.headers["x-amz-target"].endswith("SendMessageBatch"):
+        answer = {"Successful": [answer | {"Id": sent.Id} for sent in _sent(request)], "Failed": []}
     return Respond(body=msgspec.json.encode(answer), headers={"Content-Type": "application/x-amz-json-1.0"})
 
 
 def _dead_letters(requests: Iterable[Received]) -> Iterator[int]:
     for request in requests:
-        if request.headers.get("x-amz-target", "").endswith("SendMessage"):
-            sent = msgspec.json.decode(request.body, type=_SentToQueue)
+        for sent in _sent(request):
             yield msgspec.json.decode(sent.MessageBody, type=_Envelope).detail.n
+
+
+def _sent(request: Received) -> list[_SentToQueue]:
+    """What a request sends to the queue, in one call or several together."""
+    target = request.headers.get("x-amz-target", "")
+    if target.endswith("SendMessageBatch"):
+        return msgspec.json.decode(request.body, type=_SentTogether).Entries
+    return [msgspec.json.decode(request.body, type=_SentToQueue)] if target.endswith("SendMessage") else []
