@@ -28,6 +28,7 @@ from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.nats_subject import NatsSettings
 from partnerbus.targets.registry import TargetSettings, make_targets
 
 CONTRACT = load_contract()
@@ -157,6 +158,9 @@ class World:
             allow_private=allow_private,
             networks=parse_networks(networks),
             aws_endpoint_url="http://127.0.0.1:1",
+            files=folder / "files",
+            stdout=True,
+            nats=NatsSettings(servers=("nats://127.0.0.1:1",)),
         )
         services = Services(
             catalog=catalog,

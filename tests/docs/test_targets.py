@@ -11,12 +11,18 @@ from partnerbus.model.resources import Webhook
 from partnerbus.targets.registry import AWS_KINDS
 from tests.api.world import CUSTOMER, PATTERN, REGION, World
 
+OWN_KINDS = {"file", "nats", "stdout", "webhook"}
 PAGE = Path(__file__).parents[2] / "docs" / "targets.md"
 
 
 def examples() -> Iterator[dict[str, Any]]:
     for block in re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL):
-        text = block.replace(":R:", f":{REGION}:").replace(":A:", f":{CUSTOMER}:").strip()
+        text = (
+            block.replace(":R:", f":{REGION}:")
+            .replace(":A:", f":{CUSTOMER}:")
+            .replace(".A.", f".{CUSTOMER}.")
+        )
+        text = text.strip()
         while text:
             target, end = JSONDecoder().raw_decode(text)
             yield target
@@ -73,4 +79,4 @@ async def test_every_example_is_accepted(tmp_path: Path) -> None:
 
 def test_every_kind_has_an_example() -> None:
     services = {arn.service for target in examples() if (arn := Arn.parse(target["Arn"])) is not None}
-    assert services == {"appsync", "events", "execute-api", "sqs", "webhook", *AWS_KINDS}
+    assert services == {"appsync", "events", "execute-api", "sqs", *OWN_KINDS, *AWS_KINDS}

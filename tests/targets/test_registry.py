@@ -44,6 +44,9 @@ def targets_of(*resources, allow_private: bool = False, aws_endpoint_url: str | 
         ("arn:aws:redshift-serverless:us-east-1:1:workgroup/w", "redshift-data"),
         ("arn:aws:states:us-east-1:1:stateMachine:m", "stepfunctions"),
         ("arn:partnerbus:webhook:us-east-1:1:w", "webhook"),
+        ("arn:partnerbus:nats:us-east-1:1:s", "nats"),
+        ("arn:partnerbus:file:us-east-1:1:f", "file"),
+        ("arn:partnerbus:stdout:us-east-1:1:s", "stdout"),
     ],
 )
 def test_kinds(arn: str, kind: str):

@@ -8,6 +8,7 @@ folder; `operator.json` goes first of all, so that no command finds a server tha
 import os
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +34,7 @@ from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, ope
 from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.nats_subject import NatsSettings
 from partnerbus.targets.registry import Targets, TargetSettings, make_targets
 
 LOCK_PATIENCE = timedelta(seconds=2)
@@ -127,8 +129,19 @@ class Node:
             networks=parse_networks(self.settings.allow_target_networks),
             aws_endpoint_url=self.settings.aws_endpoint_url or None,
             aws_endpoints=self.settings.aws_endpoints,
+            files=Path(self.settings.file_targets) if self.settings.file_targets else None,
+            stdout=self.settings.stdout_targets,
+            nats=self._nats_settings(),
         )
         return make_targets(settings, found.catalog, found.secrets, self.clock, self._forward)
+
+    def _nats_settings(self) -> NatsSettings:
+        credentials = self.settings.nats_credentials
+        return NatsSettings(
+            servers=[server for server in self.settings.nats_servers.split(",") if server],
+            subjects=self.settings.nats_subjects,
+            credentials=Path(credentials) if credentials else None,
+        )
 
     async def _forward(self, invocation: Invocation, bus: EventBus) -> None:
         """Bus targets publish through the engine, which is made of the targets."""

@@ -36,6 +36,8 @@ SERVICE_LINK = re.compile(r"PARTNERBUS_(SERVICE_(HOST|PORT)|PORT_\d+_)")
 
 
 URL = r"https?://[^\s/,]+[^\s,]*"
+NATS_URL = r"(nats|tls)://[^\s/,@]+"
+NATS_WORD = r"([A-Za-z0-9-][A-Za-z0-9_-]*|\*|\{account\})"
 
 
 class AuthMode(StrEnum):
@@ -114,6 +116,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Where single AWS services are called, named as the AWS CLI names them; in the file a table.",
         ),
     ] = ServiceUrls()
+    file_targets: Annotated[
+        str,
+        _text(
+            "The folder below which targets may be files, for development; empty allows no files.",
+            examples=["events"],
+        ),
+    ] = ""
+    stdout_targets: Annotated[
+        bool, _text("Let targets be this server's standard output, for development.")
+    ] = False
+    nats_servers: Annotated[
+        str,
+        _text(
+            "The NATS servers that have the subjects that are targets, separated by commas.",
+            pattern=rf"^({NATS_URL}(,{NATS_URL})*)?\Z",
+            examples=["nats://10.0.0.5:4222,nats://10.0.0.6:4222"],
+        ),
+    ] = ""
+    nats_subjects: Annotated[
+        str,
+        _text(
+            "The NATS subjects that rules may publish to; {account} is the rule's account.",
+            pattern=rf"^{NATS_WORD}(\.{NATS_WORD})*(\.>)?\Z|^>\Z",
+            examples=["shop.{account}.>"],
+        ),
+    ] = "partnerbus.{account}.>"
+    nats_credentials: Annotated[
+        str,
+        _text(
+            "The path of a file with what the NATS servers ask for: USER:PASSWORD, or a token.",
+            examples=["/etc/partnerbus/nats"],
+        ),
+    ] = ""
     max_entries_bytes: Annotated[
         int, _text("How large the entries of one call may be together.", ge=1_024, le=16_777_216)
     ] = 1_048_576

@@ -1,6 +1,7 @@
 """Which invoker serves which target ARN."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -19,7 +20,9 @@ from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
+from partnerbus.targets.lines import FileInvoker, StdoutInvoker, to_stdout
 from partnerbus.targets.names import Resolve, UrlCheck
+from partnerbus.targets.nats_subject import NatsInvoker, NatsSettings
 from partnerbus.targets.outbound import CONNECTIONS, AiohttpOutbound
 from partnerbus.targets.services.app_sync import AppSyncInvoker
 from partnerbus.targets.services.batch import BATCH
@@ -60,8 +63,10 @@ AWS_KINDS: dict[str, AwsKind] = {
 """What one call delivers to, by the service of the ARN."""
 
 NO_SUCH_KIND = (
-    "Nothing is delivered to resources of that kind: targets are API destinations, event buses, webhooks and "
-    "what belongs to one of " + ", ".join(sorted({"appsync", "execute-api", "sqs", *AWS_KINDS})) + "."
+    "Nothing is delivered to resources of that kind: targets are API destinations, event buses, webhooks, "
+    "NATS subjects, files, standard output and what belongs to one of "
+    + ", ".join(sorted({"appsync", "execute-api", "sqs", *AWS_KINDS}))
+    + "."
 )
 
 READ_BY = {
@@ -85,13 +90,17 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `allow_private`: whether targets may be in this node's private network; `networks`: in which parts of it.
     `aws_endpoint_url`: where AWS services are called instead of at AWS (an emulator); `aws_endpoints`: where
-    single ones are. Those are exempt from the address check.
+    single ones are. Those are exempt from the address check, and so are the servers of `nats`.
+    `files`: the folder that files may be in, None for no files; `stdout`: whether to write there.
     """
 
     allow_private: bool = False
     networks: Sequence[Network] = ()
     aws_endpoint_url: str | None = None
     aws_endpoints: Mapping[str, str] = {}
+    files: Path | None = None
+    stdout: bool = False
+    nats: NatsSettings = NatsSettings()
 
 
 class Targets:
@@ -168,6 +177,9 @@ def make_targets(
     aws_http = AwsHttp(aws, outbound)
     queues = SqsQueues(aws)
     aws_invokers = {service: AwsInvoker(aws, kind) for service, kind in AWS_KINDS.items()}
+    files = FileInvoker(settings.files, clock)
+    stdout = StdoutInvoker(to_stdout if settings.stdout else None, clock)
+    nats = NatsInvoker(settings.nats, clock)
     invokers: dict[str, Invoker] = {
         **aws_invokers,
         "events:api-destination": HttpInvoker(lookup, opener, outbound, clock),
@@ -175,10 +187,14 @@ def make_targets(
         "appsync": AppSyncInvoker(aws, aws_http),
         "execute-api": ExecuteApiInvoker(aws, aws_http, clock),
         "sqs": SqsInvoker(queues),
+        "partnerbus:file": files,
+        "partnerbus:nats": nats,
+        "partnerbus:stdout": stdout,
         "partnerbus:webhook": WebhookInvoker(lookup, secrets, guard, outbound, clock, SystemClock()),
     }
     gathering = [invoker.close for invoker in aws_invokers.values()]
-    close = (*gathering, queues.close, tokens.close, urls.close, outbound.close, aws_outbound.close)
+    own = (files.close, stdout.close, nats.close)
+    close = (*gathering, queues.close, *own, tokens.close, urls.close, outbound.close, aws_outbound.close)
     return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close)
 
 
