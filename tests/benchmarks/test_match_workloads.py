@@ -61,7 +61,7 @@ def test_only_the_near_rules_match_and_the_oracle_says_so_too(workload: Workload
     for number in (*range(5), 1_000_000):
         event = workload.event(number)
         wanted = [rule for rule in range(workload.rules) if oracle_matches(workload.rule(rule), event)]
-        assert index.match(event_fields(event)) == wanted
+        assert list(index.match(event_fields(event))) == wanted
         assert set(wanted) <= set(workload.near(number))
 
 

@@ -2,12 +2,17 @@
 
 import json
 import re
+from contextlib import ExitStack, contextmanager
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partnerbus.patterns import PatternIndex, event_fields, parse_pattern
+from partnerbus.patterns import PatternIndex, event_fields, group, parse_pattern, path_test
+from partnerbus.patterns.entry import Entry
+from partnerbus.patterns.group import Group
+from partnerbus.patterns.parser import conjunctions
 from partnerbus.testing.pattern_oracle import oracle_matches
 
 NAMES = st.sampled_from(["a", "b", "c", "a.b", "é", "😀", "detail", "source"])
@@ -166,8 +171,22 @@ def cases(draw):
     return event, draw(st.lists(patterns(event), min_size=1, max_size=5))
 
 
-def index_of(texts):
-    index = PatternIndex[int]()
+AS_USUAL = ()
+BY_TEXT = ((group, "SMALL_GROUP", 0), (group, "TEXTS_TO_TELL_APART", 1))
+VARIED = ((path_test, "MEMO_VALUES", 0),)
+
+
+@contextmanager
+def tuned(tuning):
+    """Small sets of patterns are kept as large ones are: by text, or with no value remembered."""
+    with ExitStack() as stack:
+        for module, name, value in tuning:
+            stack.enter_context(patch.object(module, name, value))
+        yield
+
+
+def index_of(texts, compile_after=2):
+    index = PatternIndex[int](compile_after=compile_after)
     for key, text in enumerate(texts):
         index.add(key, parse_pattern(text))
     return index
@@ -176,7 +195,12 @@ def index_of(texts):
 def check_agreement(case):
     event, texts = case
     expected = [key for key, text in enumerate(texts) if oracle_matches(text, event.encode())]
-    assert index_of(texts).match(event_fields(event.encode())) == expected
+    for tuning in (AS_USUAL, BY_TEXT, VARIED):
+        with tuned(tuning):
+            index = index_of(texts)
+            for _ in range(3):  # the slow way, then programs, then those that know how varied values are
+                assert list(index.match(event_fields(event.encode()))) == expected
+                assert list(index.match_json(event.encode())) == expected
 
 
 @settings(max_examples=100)
@@ -217,15 +241,35 @@ def test_removing_undoes_adding(case, data):
     removed = data.draw(st.sets(st.sampled_from(range(len(texts)))))
     for key in removed:
         index.remove(key)
-    assert index.match(fields) == [key for key in before if key not in removed]
+    assert list(index.match(fields)) == [key for key in before if key not in removed]
     for key in sorted(removed):
         index.add(key, parse_pattern(texts[key]))
-    assert sorted(index.match(fields)) == before
+    assert sorted(index.match(fields)) == list(before)
     for key in range(len(texts)):
         index.remove(key)
     assert len(index) == 0
-    assert vars(index)["_interest"].paths == vars(index)["_interest"].steps == {}
-    assert vars(index)["_by_source"] == vars(index)["_any_source"] == {}
+    assert all(vars(index)[name] == {} for name in ("_groups", "_programs", "_for_details", "_for_events"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(cases())
+def test_what_is_removed_leaves_nothing_behind(case):
+    _, texts = case
+    for tuning in (AS_USUAL, BY_TEXT):
+        with tuned(tuning):
+            kept = Group[int](None, lambda: None)
+            entries = []
+            for number, text in enumerate(texts, 1):
+                entry = Entry(number, number, text)
+                entries.append(entry)
+                for conjunction in conjunctions(parse_pattern(text).group):
+                    kept.add(entry, conjunction)
+            first = [test for block in kept.blocks for test in block.tests.values()]
+            for entry in entries:
+                for _, place in entry.homes:
+                    kept.remove(place)
+            assert (len(kept), kept.blocks, kept.tables, kept.slots, kept.paths) == (0, [], {}, {}, {})
+            assert all(test.is_empty for test in first)
 
 
 @settings(max_examples=30)

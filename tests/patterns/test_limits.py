@@ -16,7 +16,7 @@ from tests.bounded import bounded
 def matches(pattern, event):
     index = PatternIndex[str]()
     index.add("rule", parse_pattern(pattern if isinstance(pattern, str) else json.dumps(pattern)))
-    return index.match(event_fields(event if isinstance(event, bytes) else json.dumps(event).encode())) != []
+    return bool(index.match(event_fields(event if isinstance(event, bytes) else json.dumps(event).encode())))
 
 
 def reason(pattern):
@@ -126,7 +126,7 @@ def test_many_patterns_share_a_look_at_many_values(alternative):
         pattern = {"detail": {"a": [alternative], "b": [number, "never"]}}
         index.add(number, parse_pattern(json.dumps(pattern)))
     values = json.dumps({"detail": {"a": [*range(20_000), "x"], "b": list(range(500, 20_000))}})
-    assert index.match(event_fields(values.encode())) == list(range(500, 1000))
+    assert list(index.match(event_fields(values.encode()))) == list(range(500, 1000))
 
 
 @bounded()
@@ -221,10 +221,10 @@ def test_patterns_of_other_sources_are_not_evaluated():
     index.add(-1, parse_pattern('{"source":[{"prefix":"s7"}]}'))
     index.add(-2, parse_pattern('{"$or":[{"source":["s5"]},{"source":["s7"]}]}'))
     broken = event_fields(b'{"source":"s7"}')
-    assert index.match(event_fields(b'{"source":"s7","detail":{"a":1}}')) == [7, -1, -2]
-    assert index.match(broken) == [-1, -2]
-    assert index.match(event_fields(b'{"source":["s5","s6"],"detail":{"a":1}}')) == [5, 6, -2]
-    assert index.match(event_fields(b'{"detail":{"a":1}}')) == []
+    assert list(index.match(event_fields(b'{"source":"s7","detail":{"a":1}}'))) == [7, -1, -2]
+    assert list(index.match(broken)) == [-1, -2]
+    assert list(index.match(event_fields(b'{"source":["s5","s6"],"detail":{"a":1}}'))) == [5, 6, -2]
+    assert list(index.match(event_fields(b'{"detail":{"a":1}}'))) == []
 
 
 def test_adding_again_replaces():
@@ -233,8 +233,8 @@ def test_adding_again_replaces():
     index.add("rule", parse_pattern('{"a":[2]}'))
     index.remove("unknown")
     assert len(index) == 1
-    assert index.match(event_fields(b'{"a":1}')) == []
-    assert index.match(event_fields(b'{"a":2}')) == ["rule"]
+    assert list(index.match(event_fields(b'{"a":1}'))) == []
+    assert list(index.match(event_fields(b'{"a":2}'))) == ["rule"]
 
 
 def test_a_pattern_tells_its_text_and_whether_it_has_a_wildcard():

@@ -20,6 +20,8 @@ def looks_like_address(text: str) -> bool:
 
 def parse_address(text: str) -> bytes | None:
     """The 4 or 16 bytes of an address; None if `text` is none."""
+    if "." not in text and ":" not in text:
+        return None
     if _IPV4.fullmatch(text):
         return _parse_ipv4(text)
     if len(text) <= _MAX_IPV6_CHARACTERS and _IPV6.fullmatch(text):

@@ -14,12 +14,13 @@ class EventFields(msgspec.Struct, frozen=True, gc=False):
     """An event, opened no further than its envelope.
 
     `envelope` holds every member but detail, by its name on the wire (`detail-type`); values are text or a
-    sequence of text for those we make, any JSON for an event that a caller wrote. `detail` is JSON text;
-    empty if the event has none.
+    tuple of text for those we make, any JSON for an event that a caller wrote. `detail` is JSON text; empty
+    if the event has none. `plain` tells that no name in the envelope has a dot.
     """
 
     envelope: dict[str, object]
     detail: bytes = b""
+    plain: bool = True
 
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -35,7 +36,8 @@ def event_fields(event_json: bytes) -> EventFields:
     detail = bytes(members.pop("detail", b""))
     if detail:
         decode_json(detail)  # the whole event must be JSON
-    return EventFields({name: decode_json(bytes(value)) for name, value in members.items()}, detail)
+    envelope = {name: decode_json(bytes(value)) for name, value in members.items()}
+    return EventFields(envelope, detail, plain=not any("." in name for name in envelope))
 
 
 def decode_json(text: bytes) -> object:

@@ -1,108 +1,237 @@
 """Many patterns at once: which of them does an event match?
 
-The event is decoded once per call, and only the paths that some pattern asks for are opened. Patterns that
-name their sources exactly are looked at only for events of those sources.
+Patterns are kept by source: those that name their sources exactly in a group for each, all others in a
+group for any source. An event is matched by the program of its source's group and that of any source
+(`program.py`), or the slow way where there is no program: for the first events of a source, for groups too
+large to be compiled, and for events that are not regular. The slow way finds candidates among all leaves of
+the event and puts each to its exact test (`entry.py`), so both ways give the same answer.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
-from partnerbus.patterns.addresses import parse_address
-from partnerbus.patterns.event_fields import EventFields
+import msgspec
+
+from partnerbus.patterns.entry import Entry, ExactTests, keys_in_order
+from partnerbus.patterns.event_fields import EventFields, event_fields
+from partnerbus.patterns.group import SOURCE, Group
+from partnerbus.patterns.keyed import flat_texts, key_texts
 from partnerbus.patterns.leaves import Interest, find_leaves
 from partnerbus.patterns.parser import Conjunction, conjunctions
-from partnerbus.patterns.syntax import Clause, Pattern, Text
-from partnerbus.patterns.walk import ClauseTest, ConjunctionTest, EventView
+from partnerbus.patterns.program import Program
+from partnerbus.patterns.program_text import ForDetails, ForEvents, OtherSource
+from partnerbus.patterns.scalar_test import Irregular
+from partnerbus.patterns.syntax import Pattern
+from partnerbus.patterns.walk import EventView
 
 K = TypeVar("K", bound=Hashable)
 
-SOURCE = "source"
+EVENTS_BEFORE_COMPILING = 16
+"""So many events of a source are matched the slow way before a program is made for it."""
+
+NOT_REGULAR = (Irregular, TypeError, msgspec.ValidationError, RecursionError)
+"""What a program raises for an event that it is not for."""
 
 
-class _Entry:
-    """A pattern made ready; `number` counts additions, `sources` is None for any source."""
+SOURCE_BEGINS = b'"source":"'
+"""What seems to be the source of an event is found by this; its program then looks whether it is."""
 
-    def __init__(self, pattern: Pattern, number: int) -> None:
-        expanded = conjunctions(pattern.group)
-        tests = {clause: ClauseTest(clause) for found in expanded for clause in found.values()}
-        self.number = number
-        self.paths = {clause.path for clause in tests}
-        self.sources = _exact_sources(expanded)
-        self._conjunctions = [ConjunctionTest(found, tests) for found in expanded]
 
-    def matches(self, view: EventView) -> bool:
-        return any(conjunction.matches(view) for conjunction in self._conjunctions)
+class _Peek(msgspec.Struct, gc=False):
+    source: object = None
+
+
+_peek = msgspec.json.Decoder(_Peek).decode
 
 
 class PatternIndex(Generic[K]):
-    """Patterns by key. Not for use from several threads at once."""
+    """Patterns by key. Not for use from several threads at once.
 
-    def __init__(self) -> None:
-        self._entries: dict[K, _Entry] = {}
-        self._any_source: dict[K, _Entry] = {}
-        self._by_source: dict[str, dict[K, _Entry]] = {}
-        self._interest = Interest()
+    A program is made for a source after so many events of it were matched the slow way.
+    """
+
+    def __init__(self, compile_after: int = EVENTS_BEFORE_COMPILING) -> None:
+        self._compile_after = compile_after
+        self._entries: dict[K, Entry[K]] = {}
+        self._exact: ExactTests[K] = ExactTests()
         self._added = 0
+        self._groups: dict[str | None, Group[K]] = {}
+        self._programs: dict[str | None, Program[K]] = {}
+        # What programs have made, until a change; by the source, and by what it looks like in an event.
+        self._for_details: dict[str | None, ForDetails[K]] = {}
+        self._for_events: dict[bytes | None, ForEvents[K]] = {}
+        self._for_all: ForEvents[K] | None = None
+        self.slow_matches = 0
+        """How many events were matched the slow way."""
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    # -- changes ---------------------------------------------------------------------------------------
 
     def add(self, key: K, pattern: Pattern) -> None:
         """Add `pattern`, in place of the one that `key` had."""
         self.remove(key)
         self._added += 1
-        entry = self._entries[key] = _Entry(pattern, self._added)
-        self._interest.add(entry.paths)
-        if entry.sources is None:
-            self._any_source[key] = entry
-            return
-        for source in entry.sources:
-            self._by_source.setdefault(source, {})[key] = entry
+        entry = self._entries[key] = Entry(key, self._added, pattern.text)
+        for conjunction in conjunctions(pattern.group):
+            for source in _exact_sources(conjunction):
+                group = self._groups.get(source) or self._open_group(source)
+                group.add(entry, conjunction if source is None else _without_source(conjunction))
 
     def remove(self, key: K) -> None:
         """Forget the pattern of `key`, if it has one."""
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        self._interest.remove(entry.paths)
-        if entry.sources is None:
-            del self._any_source[key]
-            return
-        for source in entry.sources:
-            bucket = self._by_source[source]
-            del bucket[key]
-            if not bucket:
-                del self._by_source[source]
+        self._exact.forget(entry)
+        for group, place in entry.homes:
+            group.remove(place)
+            if not len(group):
+                self._close_group(group.source)
 
-    def match(self, fields: EventFields) -> list[K]:
+    def _open_group(self, source: str | None) -> Group[K]:
+        self._forget_programs(source)
+        group = self._groups[source] = Group(source, lambda: self._outdate(source))
+        return group
+
+    def _close_group(self, source: str | None) -> None:
+        self._forget_programs(source)
+        del self._groups[source]
+
+    def _forget_programs(self, source: str | None) -> None:
+        """Forget those that the group of `source` is in, or should be."""
+        self._outdate(source)
+        if source is None:
+            self._programs.clear()
+        else:
+            self._programs.pop(source, None)
+
+    def _outdate(self, source: str | None) -> None:
+        """Use nothing again that was made before a change in the group of `source`."""
+        self._for_all = None
+        if source is None:
+            self._for_details.clear()
+            self._for_events.clear()
+        else:
+            self._for_details.pop(source, None)
+            self._for_events.pop(_as_written(source), None)
+
+    # -- matching --------------------------------------------------------------------------------------
+
+    def match(self, fields: EventFields) -> Sequence[K]:
         """The keys whose pattern the event matches, in the order they were added.
 
         `ValueError` if the detail is not JSON and some pattern asks for it.
         """
-        candidates = self._candidates(fields.envelope.get(SOURCE))
-        if not candidates:
-            return []
-        view = EventView(find_leaves(fields, self._interest))
-        found = [(entry.number, key) for key, entry in candidates.items() if entry.matches(view)]
-        return [key for _, key in sorted(found, key=lambda match: match[0])]
+        source = fields.envelope.get(SOURCE)
+        if not isinstance(source, str) or not fields.plain:
+            return self._match_slowly(fields)
+        found = self._for_details.get(source) or self._find_for_details(source)
+        try:
+            return found(fields.envelope, fields.detail) if found else self._match_slowly(fields)
+        except NOT_REGULAR:
+            return self._match_slowly(fields)
 
-    def _candidates(self, source: object) -> dict[K, _Entry]:
-        if not isinstance(source, str):  # written by a caller; it may be an array
-            return self._entries if source is not None else self._any_source
-        bucket = self._by_source.get(source)
-        return {**self._any_source, **bucket} if bucket else self._any_source
+    def match_json(self, event: bytes) -> Sequence[K]:
+        """The same for a whole event as JSON; `ValueError` if it is not a JSON object."""
+        try:
+            return (self._for_all or self._find_for_event(event))(event)
+        except OtherSource:
+            return self._match_other_source(event)
+        except NOT_REGULAR:
+            return self._match_json_slowly(event)
 
+    def _find_for_details(self, source: str) -> ForDetails[K] | None:
+        known = source if source in self._groups else None
+        found = self._for_details.get(known)
+        if found is None:
+            program = self._program(known)
+            if program is None:
+                return None
+            found = self._for_details[known] = program.for_details()
+        return found
 
-def _exact_sources(expanded: list[Conjunction]) -> frozenset[str] | None:
-    """The only sources that can match, None if that cannot be told."""
-    sources: set[str] = set()
-    for conjunction in expanded:
-        clause = conjunction.get(SOURCE)
-        if clause is None or not _is_exact(clause):
+    def _find_for_event(self, event: bytes) -> ForEvents[K]:
+        """The function to try an event with: that of what looks like its source, which finds out if it is."""
+        start = event.find(SOURCE_BEGINS) + len(SOURCE_BEGINS)
+        found = self._for_events.get(event[start : event.find(b'"', start)])
+        if found is not None:
+            return found
+        sources = self._groups.keys() - {None}
+        if len(sources) > 1:
+            source = _peek(event).source
+            return self._made_for_event(source) if isinstance(source, str) else self._match_json_slowly
+        found = self._made_for_event(next(iter(sources), None))
+        if found != self._match_json_slowly:
+            self._for_all = found
+        return found
+
+    def _made_for_event(self, source: str | None) -> ForEvents[K]:
+        known = source if source in self._groups else None
+        found = self._for_events.get(_as_written(known))
+        if found is None:
+            program = self._program(known)
+            if program is None:
+                return self._match_json_slowly
+            found = self._for_events[_as_written(known)] = program.for_events()
+        return found
+
+    def _match_other_source(self, event: bytes) -> Sequence[K]:
+        """For an event that is not of the source it seemed to be of."""
+        source = _peek(event).source
+        if isinstance(source, str):
+            with suppress(*NOT_REGULAR):
+                return self._made_for_event(source)(event)
+        return self._match_json_slowly(event)
+
+    def _program(self, source: str | None) -> Program[K] | None:
+        """The program for a source that has a group, or for all others; None if there is none (yet)."""
+        groups = self._groups_of([source])
+        if not groups or not self._is_worth_it(groups[0]) or not Program.fits(groups):
             return None
-        sources.update(matcher.text for matcher in clause.matchers if isinstance(matcher, Text))
-    return frozenset(sources)
+        program = self._programs.get(source)
+        if program is None:
+            program = self._programs[source] = Program(groups, source)
+        return program
+
+    def _is_worth_it(self, group: Group[K]) -> bool:
+        group.asked += 1
+        return group.asked > self._compile_after
+
+    def _groups_of(self, sources: Iterable[str | None]) -> list[Group[K]]:
+        """The groups of some sources, and that of any source last."""
+        wanted = dict.fromkeys((*(source for source in sources if source is not None), None))
+        return [self._groups[source] for source in wanted if source in self._groups]
+
+    # -- the slow way ----------------------------------------------------------------------------------
+
+    def _match_json_slowly(self, event: bytes) -> Sequence[K]:
+        return self._match_slowly(event_fields(event))
+
+    def _match_slowly(self, fields: EventFields) -> Sequence[K]:
+        self.slow_matches += 1
+        groups = self._groups_of(flat_texts(fields.envelope.get(SOURCE)))
+        if not groups:
+            return ()
+        interest = Interest()
+        interest.add({SOURCE, *(path for group in groups for path in group.paths)})
+        leaves = find_leaves(fields, interest)
+        view = EventView(leaves)
+        candidates = {entry for group in groups for entry in group.candidates(leaves)}
+        return keys_in_order([entry for entry in candidates if self._exact.of(entry).matches(view)])
 
 
-def _is_exact(clause: Clause) -> bool:
-    return all(isinstance(m, Text) and parse_address(m.text) is None for m in clause.matchers)
+def _as_written(source: str | None) -> bytes | None:
+    return None if source is None else source.encode(errors="surrogatepass")
+
+
+def _exact_sources(conjunction: Conjunction) -> Sequence[str | None]:
+    """The only sources that can match; None alone if that cannot be told, or they are many."""
+    clause = conjunction.get(SOURCE)
+    return (key_texts(clause) if clause is not None else None) or (None,)
+
+
+def _without_source(conjunction: Conjunction) -> Conjunction:
+    return {path: clause for path, clause in conjunction.items() if path != SOURCE}

@@ -13,10 +13,9 @@ from collections.abc import Iterable
 
 from partnerbus.patterns.event_fields import EventFields, decode_json
 from partnerbus.patterns.matching import Value
-from partnerbus.patterns.numbers import Number
+from partnerbus.patterns.numbers import Number, as_number
 
 DETAIL = "detail"
-EXACT_INTEGERS = 2**53
 
 
 class Interest:
@@ -154,8 +153,7 @@ class _Finder:
 
 
 def _leaf_value(value: object) -> Value:
-    if value is None or isinstance(value, (str, bool, Number)):
+    if value is None or isinstance(value, (str, bool)):
         return value
-    if isinstance(value, int):
-        return Number(float(value)) if -EXACT_INTEGERS <= value <= EXACT_INTEGERS else Number.of(str(value))
-    return Number.of(repr(value))  # a float that a caller put into the envelope
+    assert isinstance(value, (int, float, Number))
+    return as_number(value)

@@ -28,7 +28,7 @@ Value = str | Number | bool | None
 """What a leaf of an event holds."""
 Accepts = Callable[[Value], bool]
 
-_LITERAL_VALUES = {Literal.TRUE: True, Literal.FALSE: False, Literal.NULL: None}
+LITERAL_VALUES = {Literal.TRUE: True, Literal.FALSE: False, Literal.NULL: None}
 
 
 def accepts_any(matchers: tuple[Matcher, ...]) -> Accepts:
@@ -61,7 +61,7 @@ def accepts(matcher: Matcher) -> Accepts:
         case Exists(present=present):
             return lambda _value: present
         case LiteralIs(literal=literal):
-            wanted = _LITERAL_VALUES[literal]
+            wanted = LITERAL_VALUES[literal]
             return lambda value: value is wanted
         case NumberIs(number=number):
             return lambda value: value == number

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from partnerbus.patterns.addresses import looks_like_address, parse_address
 from partnerbus.patterns.errors import PatternError
 from partnerbus.patterns.json_reader import JsonReader, Token
-from partnerbus.patterns.numbers import Number
+from partnerbus.patterns.numbers import Number, survives_double
 from partnerbus.patterns.syntax import (
     AnythingBut,
     Cidr,
@@ -189,10 +189,9 @@ def _operand(reader: JsonReader, token: Token, operator: str) -> str:
 
 
 def _comparable(reader: JsonReader, text: str) -> float:
-    value = Number.of(text).value
-    if value is None:
+    if not survives_double(text):
         reader.refuse(f"Cannot compare number : {text}")
-    return value
+    return float(text)
 
 
 # -- anything-but --------------------------------------------------------------------------------------
@@ -214,10 +213,10 @@ def _anything_but(reader: JsonReader) -> Matcher:
 
 
 def _excluded_number(reader: JsonReader) -> NumberIs:
-    number = Number.of(reader.text())
-    if number.value is None:  # outside a list the service gives no place
-        raise PatternError(f"Cannot compare number : {reader.text()}")
-    return NumberIs(number)
+    text = reader.text()
+    if not survives_double(text):  # outside a list the service gives no place
+        raise PatternError(f"Cannot compare number : {text}")
+    return NumberIs(Number.of(text))
 
 
 def _excluded_values(reader: JsonReader) -> tuple[Excluded, ...]:

@@ -97,7 +97,7 @@ def matches_wildcard(literals: Literals, value: str) -> bool:
     if not (value.startswith(first) and value.endswith(last)):
         return False
     at, end = len(first), len(value) - len(last)
-    for literal in literals[1:-1]:
+    for literal in literals[1:-1] if len(literals) > 2 else ():
         found = value.find(literal, at, end)
         if found < 0:
             return False

@@ -147,11 +147,16 @@ def _excluded(operand: Json) -> Alternatives:
 
 
 def _decimal(number: NumberText) -> Decimal | None:
-    """Its value, if it is the shortest decimal of a double."""
+    """The value it is compared by, None if by its text.
+
+    With a fraction or an exponent it is the double next to it; without, it must be the shortest decimal of
+    one.
+    """
     nearest = float(number.text)
-    if abs(nearest) == float("inf") or Decimal(repr(nearest)) != Decimal(number.text):
+    if abs(nearest) == float("inf"):
         return None
-    return Decimal(number.text)
+    shortest = Decimal(repr(nearest))
+    return shortest if re.search("[.eE]", number.text) or shortest == Decimal(number.text) else None
 
 
 def _same_number(wanted: NumberText, value: NumberText) -> bool:

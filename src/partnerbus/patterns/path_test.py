@@ -1,0 +1,308 @@
+"""Which of many clauses on one path does a value fail?
+
+Every clause here has a bit, and what a value does to all of them is one integer: the bits of those it
+fails. A matcher is an entry in a table of its kind (texts, ranges, literals), and only matchers that no
+table holds are tried one by one: addresses, blocks, letters beyond ASCII without case, numbers that are
+compared as text.
+
+Values are as msgspec decodes them, `UNSET` for a field that is not there. An array stands for the scalars
+in it, of which one must pass; objects in its place or inside are as if not there.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+from msgspec import UNSET
+
+from partnerbus.patterns.matching import LITERAL_VALUES, Accepts, Value, accepts_any
+from partnerbus.patterns.numbers import Number, as_number
+from partnerbus.patterns.ranges import RangeTable, Segment, point, segment
+from partnerbus.patterns.syntax import AnythingBut, Exists, LiteralIs, Matcher, NumberIs, Range
+from partnerbus.patterns.texts import Edges, TextTable
+
+MEMO_VALUES = 256
+"""How many values of one path are remembered; a path with more is varied, and worth no memory."""
+
+
+class _Wanted:
+    """Masks by what a scalar passes, with a table for each kind of matcher."""
+
+    __slots__ = ("literals", "others", "ranges", "texts")
+
+    def __init__(self) -> None:
+        self.texts = TextTable()
+        self.ranges = RangeTable()
+        self.literals: dict[bool | None, int] = {}
+        self.others: dict[tuple[Matcher, ...], tuple[Accepts, int]] = {}
+
+    def change(self, matcher: Matcher, bits: int, *, adding: bool) -> None:
+        found = _as_segment(matcher)
+        if found is not None:
+            (self.ranges.add if adding else self.ranges.remove)(*found, bits)
+        elif isinstance(matcher, LiteralIs):
+            literal = LITERAL_VALUES[matcher.literal]
+            before = self.literals.get(literal, 0)
+            self.literals[literal] = before | bits if adding else before & ~bits
+            if not self.literals[literal]:
+                del self.literals[literal]
+        elif not (self.texts.add if adding else self.texts.remove)(matcher, bits):
+            self.change_other((matcher,), bits, adding=adding)
+
+    def change_other(self, matchers: tuple[Matcher, ...], bits: int, *, adding: bool) -> None:
+        known = self.others.get(matchers)
+        test, before = known or (accepts_any(matchers), 0)
+        after = before | bits if adding else before & ~bits
+        if after:
+            self.others[matchers] = (test, after)
+        else:
+            self.others.pop(matchers, None)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.literals or self.others or self.ranges.bounds or self.texts.exact) and (
+            self.texts.is_simple
+        )
+
+    def hits(self, value: Value | int | float) -> int:
+        """The bits under which the scalar is wanted."""
+        kind = value.__class__
+        if kind is str:
+            found = self.texts.hits(value)  # type: ignore[arg-type]  # its class was just looked at
+        elif value is None or kind is bool:
+            found = self.literals.get(value, 0)  # type: ignore[arg-type]
+        else:
+            number = as_number(value)  # type: ignore[arg-type]  # nothing else is left
+            if number.value is not None:
+                found = self.ranges.masks[bisect_right(self.ranges.bounds, number.value)]
+            else:
+                found = 0
+            value = number
+        if not self.others:
+            return found
+        for test, bits in self.others.values():
+            if test(value):  # type: ignore[arg-type]  # a number is a Number by now
+                found |= bits
+        return found
+
+
+class PathTest:
+    """The clauses on one path, by bit. `failed(value)` is what the rest is for."""
+
+    __slots__ = ("_but", "_excluded", "_memo", "_present", "_wanted", "bits", "if_absent", "varied")
+
+    def __init__(self) -> None:
+        self.bits = 0
+        self.if_absent = 0
+        """Of `bits`, the clauses that hold where there is no value."""
+        self.varied = False
+        """Whether the path was seen to have more values than are worth remembering."""
+        self._memo: Memo | None = None
+        self._present = 0
+        self._but = 0
+        self._wanted = _Wanted()
+        self._excluded = _Wanted()
+
+    def add(self, matchers: tuple[Matcher, ...], bit: int) -> None:
+        self._change(matchers, bit, adding=True)
+
+    def remove(self, matchers: tuple[Matcher, ...], bit: int) -> None:
+        self._change(matchers, bit, adding=False)
+
+    def _change(self, matchers: tuple[Matcher, ...], bit: int, *, adding: bool) -> None:
+        self._memo = None
+        self.bits = _with(self.bits, bit, adding)
+        if sum(isinstance(matcher, AnythingBut) for matcher in matchers) > 1:
+            self._wanted.change_other(matchers, bit, adding=adding)
+            matchers = tuple(matcher for matcher in matchers if isinstance(matcher, Exists))
+        for matcher in matchers:
+            match matcher:
+                case Exists(present=True):
+                    self._present = _with(self._present, bit, adding)
+                case Exists():
+                    self.if_absent = _with(self.if_absent, bit, adding)
+                case AnythingBut(excluded=excluded):
+                    self._but = _with(self._but, bit, adding)
+                    for each in excluded:
+                        self._excluded.change(each, bit, adding=adding)
+                case _:
+                    self._wanted.change(matcher, bit, adding=adding)
+
+    # -- one value -------------------------------------------------------------------------------------
+
+    def failed(self, value: object) -> int:
+        """The bits of the clauses that a value as decoded fails."""
+        if value.__class__ is str:
+            return self._failed_by(value)
+        if value is UNSET:
+            return self.bits & ~self.if_absent
+        found = self.bits
+        is_absent = True
+        for scalar in _scalars(value):
+            is_absent = False
+            found &= self._failed_by(scalar)
+            if not found:
+                break
+        return self.bits & ~self.if_absent if is_absent else found
+
+    def _failed_by(self, scalar: Value | int | float) -> int:
+        hits = self._present | self._wanted.hits(scalar)
+        but = self._but
+        if but:
+            hits |= but & ~self._excluded.hits(scalar)
+        return self.bits & ~hits
+
+    # -- shapes of the same, for generated code ----------------------------------------------------------
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is left of what was added."""
+        masks = (self.bits, self.if_absent, self._present, self._but)
+        return not any(masks) and self._wanted.is_empty and self._excluded.is_empty
+
+    @property
+    def only_literals(self) -> bool:
+        """Whether no clause cares for anything but true, false, null and presence."""
+        return not any(
+            wanted.ranges.bounds or wanted.others or wanted.texts.exact or not wanted.texts.is_simple
+            for wanted in (self._wanted, self._excluded)
+        )
+
+    @property
+    def only_numbers(self) -> bool:
+        """Whether no clause cares for a text, and some for numbers that are compared as numbers."""
+        tables = (self._wanted, self._excluded)
+        return any(each.ranges.bounds for each in tables) and not any(
+            each.others or each.texts.exact or not each.texts.is_simple for each in tables
+        )
+
+    def number_table(self) -> tuple[list[float], list[int]]:
+        """Bounds, and the bits that a float between two of them fails, where only numbers count."""
+        wanted, excluded = self._wanted.ranges, self._excluded.ranges
+        bounds = sorted({*wanted.bounds, *excluded.bounds})
+        below = math.nextafter(bounds[0], -math.inf)
+        return bounds, [self._failed_by(sample) for sample in (below, *bounds)]
+
+    @property
+    def wanted_texts(self) -> TextTable:
+        """The tests of texts."""
+        return self._wanted.texts
+
+    @property
+    def excluded_texts(self) -> TextTable:
+        """What anything-but excludes."""
+        return self._excluded.texts
+
+    @property
+    def has_others(self) -> bool:
+        """Whether some matchers are in no table."""
+        return bool(self._wanted.others or self._excluded.others)
+
+    @property
+    def but(self) -> int:
+        """The bits of the clauses with an anything-but."""
+        return self._but
+
+    @property
+    def present(self) -> int:
+        """The bits of the clauses that any value passes."""
+        return self._present
+
+    def memo(self, varied: Callable[[], None]) -> "Memo":
+        """What values fail, remembered until the next change; `varied` is called if that is not worth it."""
+        if self._memo is None:
+            self._memo = Memo(self, varied)
+        return self._memo
+
+    def text_test(self) -> Callable[[str], int]:
+        """`failed` for texts, as fast as it can be until the next change."""
+        if self._wanted.others or self._excluded.others:
+            return self._failed_by
+        bits, present, but = self.bits, self._present, self._but
+        wanted, excluded = self._wanted.texts.finder(), self._excluded.texts.finder()
+        if but:
+            return lambda text: bits & ~(present | wanted(text) | (but & ~excluded(text)))
+        return lambda text: bits & ~(present | wanted(text)) if present else bits ^ wanted(text)
+
+    def edges(self) -> "tuple[Edges, Edges] | None":
+        """Without which no text is special, by what is wanted and what is excluded; None if unknown."""
+        if self._wanted.others or self._excluded.others:
+            return None
+        wanted, excluded = self._wanted.texts.edges(), self._excluded.texts.edges()
+        return None if wanted is None or excluded is None else (wanted, excluded)
+
+    @property
+    def failed_by_others(self) -> int:
+        """What a text fails that no table knows."""
+        return self.bits & ~(self._present | self._but)
+
+
+class WholeNumbers(dict[object, int]):
+    """`whole_numbers[value]` is what an integer fails where only numbers count, moved down by `shift`."""
+
+    __slots__ = ("_shift", "_test")
+
+    def __init__(self, test: PathTest, shift: int) -> None:
+        super().__init__()
+        self._test = test
+        self._shift = shift
+
+    def __missing__(self, value: object) -> int:
+        failed = self._test.failed(value) >> self._shift
+        if len(self) < MEMO_VALUES:
+            self[value] = failed
+        return failed
+
+
+class Memo(dict[object, int]):
+    """`memo[value]` is `failed(value)`, remembered for texts, null and absence.
+
+    Numbers and booleans are not remembered: 1, 1.0 and True are one key of a dictionary. `varied` is called
+    when there are too many values.
+    """
+
+    __slots__ = ("_test", "_text_test", "_varied")
+
+    def __init__(self, test: PathTest, varied: Callable[[], None]) -> None:
+        super().__init__()
+        self._test = test
+        self._text_test = test.text_test()
+        self._varied = varied
+
+    def __missing__(self, value: object) -> int:
+        is_text = value.__class__ is str
+        failed = self._text_test(value) if is_text else self._test.failed(value)  # type: ignore[arg-type]
+        if is_text or value is None or value is UNSET:
+            if len(self) >= MEMO_VALUES:
+                self._test.varied = True
+                self._varied()
+                self.clear()
+            self[value] = failed
+        return failed
+
+
+def flat_scalars(value: Sequence[object]) -> Iterator[Value | int | float]:
+    """The scalars in an array and in the arrays in it."""
+    for item in value:
+        if isinstance(item, (list, tuple)):
+            yield from flat_scalars(item)
+        elif item is None or isinstance(item, (str, bool, int, float, Number)):
+            yield item
+
+
+def _scalars(value: object) -> Sequence[Value | int | float]:
+    if isinstance(value, (str, bool, int, float, Number)) or value is None:
+        return (value,)
+    return tuple(flat_scalars(value)) if isinstance(value, (list, tuple)) else ()
+
+
+def _as_segment(matcher: Matcher) -> Segment | None:
+    if isinstance(matcher, Range):
+        return segment(matcher)
+    if isinstance(matcher, NumberIs) and matcher.number.value is not None:
+        return point(matcher.number.value)
+    return None
+
+
+def _with(mask: int, bit: int, adding: bool) -> int:
+    return mask | bit if adding else mask & ~bit

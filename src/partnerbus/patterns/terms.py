@@ -1,0 +1,164 @@
+"""Terms: what a value fails of a block's clauses on its path, as a Python expression.
+
+Of several forms the one is taken that answers soonest. `v` being the variable that has the value:
+
+* `true if v is True else …` where only literals and presence count;
+* `segment_2 if v < bound_2 else …`, a bisection written out, where only numbers do; with many bounds,
+  `segments[bisect(bounds, v)]`;
+* `memo[v]` for texts, as long as few different ones have come: it remembers what each fails;
+* `bits & ~(exact(v, 0) | prefix(v[:4], 0))` for varied texts that one or two look-ups say everything of;
+* `test(v) if v in exact or v[:4] in heads … else others` for all other varied texts: few are, begin or end
+  like something that a clause names, and only those are worth a look at all of the clauses.
+
+What is named in a term is put into the namespace under names that say which block and path it belongs to. A
+value of a kind that the form is not for goes to `test(v)`, which takes any.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from partnerbus.patterns.path_test import PathTest, WholeNumbers
+from partnerbus.patterns.texts import Edges, TextTable
+
+Names = dict[str, Any]
+
+COMPARED_BOUNDS = 15
+LOOK_UPS = 2
+
+
+class Terms:
+    """The terms for the tests of one block, and the names in them.
+
+    `variables` are by path. `changed` is called when another form has become better.
+    """
+
+    def __init__(
+        self,
+        block: str,
+        tests: Mapping[str, PathTest],
+        variables: Mapping[str, str],
+        names: Names,
+        changed: Callable[[], None],
+    ) -> None:
+        self._block = block
+        self._variables = variables
+        self._names = names
+        self._changed = changed
+        self.tests = tests
+
+    def term(self, path: str, shift: int = 0) -> str:
+        """The term for the value at `path`; where only numbers count, its masks can be moved down."""
+        test, value = self.tests[path], self._variables[path]
+        name = f"{self._block}_{value}"
+        self._names[f"test_{name}"] = test.failed
+        if test.only_literals:
+            return self._literals(test, name, value)
+        if test.only_numbers:
+            return self._numbers(test, f"{name}_low" if shift else name, value, shift)
+        if not test.varied:
+            self._names[f"memo_{name}"] = test.memo(self._changed)
+            return f"memo_{name}[{value}]"
+        return self._look_ups(test, name, value) or self._checked(test, name, value)
+
+    # -- literals and numbers --------------------------------------------------------------------------
+
+    def _literals(self, test: PathTest, name: str, value: str) -> str:
+        literals = {"true": True, "false": False, "null": None}
+        for word, literal in literals.items():
+            self._names[f"{word}_{name}"] = test.failed(literal)
+        self._names[f"others_{name}"] = test.failed_by_others
+        return (
+            f"(true_{name} if {value} is True else false_{name} if {value} is False else null_{name} "
+            f"if {value} is None else others_{name} if {value}.__class__ is str else test_{name}({value}))"
+        )
+
+    def _numbers(self, test: PathTest, name: str, value: str, shift: int) -> str:
+        bounds, segments = test.number_table()
+        segments = [failed >> shift for failed in segments]
+        if len(bounds) <= COMPARED_BOUNDS:
+            found = self._comparisons(bounds, segments, name, value)
+        else:
+            self._names[f"bounds_{name}"], self._names[f"segments_{name}"] = bounds, segments
+            found = f"segments_{name}[bisect(bounds_{name}, {value})]"
+        self._names[f"whole_{name}"] = WholeNumbers(test, shift)
+        self._names[f"test_{name}"] = lambda found: test.failed(found) >> shift
+        return (
+            f"({found} if {value}.__class__ is float else whole_{name}[{value}] if {value}.__class__ is int "
+            f"else test_{name}({value}))"
+        )
+
+    def _comparisons(self, bounds: Sequence[float], segments: Sequence[int], name: str, value: str) -> str:
+        self._names.update((f"bound_{name}_{at}", bound) for at, bound in enumerate(bounds))
+        self._names.update((f"segment_{name}_{at}", failed) for at, failed in enumerate(segments))
+
+        def between(low: int, high: int) -> str:
+            if low == high:
+                return f"segment_{name}_{low}"
+            middle = (low + high) // 2
+            below, above = between(low, middle), between(middle + 1, high)
+            return f"({below} if {value} < bound_{name}_{middle} else {above})"
+
+        return between(0, len(bounds))
+
+    # -- varied texts ----------------------------------------------------------------------------------
+
+    def _look_ups(self, test: PathTest, name: str, value: str) -> str | None:
+        """A few look-ups that say all there is to say of a text; None if that is not enough, or too many."""
+        wanted, excluded = test.wanted_texts.affix_tables(), test.excluded_texts.affix_tables()
+        if wanted is None or excluded is None or test.has_others:
+            return None
+        if not 1 <= len(wanted) + len(excluded) <= LOOK_UPS:
+            return None
+        hits = self._hits(test.wanted_texts, wanted, f"wanted_{name}", value)
+        but = self._hits(test.excluded_texts, excluded, f"excluded_{name}", value)
+        for word, mask in (("bits", test.bits), ("but", test.but), ("present", test.present)):
+            self._names[f"{word}_{name}"] = mask
+        if test.but:
+            hits.append(f"but_{name} & ~({' | '.join(but)})" if but else f"but_{name}")
+        if test.present:
+            hits.append(f"present_{name}")
+        return f"(bits_{name} & ~({' | '.join(hits)}) if {value}.__class__ is str else test_{name}({value}))"
+
+    def _hits(
+        self, texts: TextTable, tables: Sequence[tuple[str, dict[str, int]]], name: str, value: str
+    ) -> list[str]:
+        found = []
+        if texts.exact:
+            self._names[f"{name}_exact"] = texts.exact.get
+            found.append(f"{name}_exact({value}, 0)")
+        for at, (cut, table) in enumerate(tables):
+            self._names[f"{name}_{at}"] = table.get
+            found.append(f"{name}_{at}({value}[{cut}], 0)")
+        return found
+
+    def _checked(self, test: PathTest, name: str, value: str) -> str:
+        """All clauses are looked at if the text is not like all others."""
+        self._names[f"text_{name}"] = test.text_test()
+        asked = f"text_{name}({value}) if {value}.__class__ is str else test_{name}({value})"
+        edges = test.edges()
+        if edges is None:
+            return f"({asked})"
+        self._names[f"others_{name}"] = test.failed_by_others
+        checks = [
+            f"{value}.__class__ is not str",
+            *self._checks(test.wanted_texts, edges[0], f"wanted_{name}", value),
+            *self._checks(test.excluded_texts, edges[1], f"excluded_{name}", value),
+        ]
+        return f"(({asked}) if {' or '.join(checks)} else others_{name})"
+
+    def _checks(self, texts: TextTable, edges: Edges, name: str, value: str) -> Iterator[str]:
+        def check(word: str, ends: frozenset[str], *, at_start: bool) -> str:
+            length = len(next(iter(ends)))
+            self._names[f"{word}_{name}"] = ends
+            return f"{value}[{f':{length}' if at_start else f'-{length}:'}] in {word}_{name}"
+
+        if texts.exact:
+            self._names[name] = texts.exact
+            yield f"{value} in {name}"
+        if edges.heads:
+            yield check("heads", edges.heads, at_start=True)
+        if edges.tails:
+            yield check("tails", edges.tails, at_start=False)
+        if edges.heads_with_tails:
+            tail = check("tails_with", edges.tails_with_heads, at_start=False)
+            yield f"{tail} and {check('heads_with', edges.heads_with_tails, at_start=True)}"
