@@ -136,8 +136,12 @@ class PatternIndex(Generic[K]):
 
     def match_json(self, event: bytes) -> Sequence[K]:
         """The same for a whole event as JSON; `ValueError` if it is not a JSON object."""
+        found = self._for_all
+        if found is None:  # go by what looks like the source; whether it is, the function finds out
+            start = event.find(SOURCE_BEGINS) + len(SOURCE_BEGINS)
+            found = self._for_events.get(event[start : event.find(b'"', start)])
         try:
-            return (self._for_all or self._find_for_event(event))(event)
+            return (found or self._find_for_event(event))(event)
         except OtherSource:
             return self._match_other_source(event)
         except NOT_REGULAR:
@@ -154,11 +158,7 @@ class PatternIndex(Generic[K]):
         return found
 
     def _find_for_event(self, event: bytes) -> ForEvents[K]:
-        """The function to try an event with: that of what looks like its source, which finds out if it is."""
-        start = event.find(SOURCE_BEGINS) + len(SOURCE_BEGINS)
-        found = self._for_events.get(event[start : event.find(b'"', start)])
-        if found is not None:
-            return found
+        """The function for an event; if there is one source at most, one to try all events with."""
         sources = self._groups.keys() - {None}
         if len(sources) > 1:
             source = _peek(event).source

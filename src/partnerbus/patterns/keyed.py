@@ -70,10 +70,10 @@ class KeyTable(Generic[K]):
 
     def remove(self, keys: Sequence[Key], candidate: Candidate[K]) -> None:
         for key in keys:
-            found = self.found[key]
-            left = () if isinstance(found, Entry) else tuple(each for each in found if each is not candidate)
+            left = list(self._under(key))
+            left.remove(candidate)
             if left:
-                self.found[key] = left
+                self.found[key] = tuple(left)
             else:
                 del self.found[key]
 

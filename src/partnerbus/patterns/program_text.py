@@ -237,6 +237,8 @@ class _Writer(Generic[K]):
             if self._tables:
                 self._line(1, "if not found:")
             self._answer_of(1 + bool(self._tables), self._blocks[0])
+            if not self._tables:
+                return
         elif not self._blocks:
             self._line(1, "return in_order(found) if found else ()" if self._tables else "return ()")
             return

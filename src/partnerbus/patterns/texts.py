@@ -2,9 +2,10 @@
 
 Each test is an entry of a table, found by what it wants, so that a text costs a few look-ups however many
 tests there are. Beginnings and endings are kept by their lengths: a text is cut to each length that occurs.
-A wildcard is found by its first literal, or by its last if it starts with a star, and is then tried; one
-with stars on both sides is tried whatever the text. Only matchers of ASCII letters are compared without
-case here, because only for these is the service's comparison that of lower-cased texts.
+A wildcard with one star is a beginning and an ending that do not overlap. One with more is found by its
+first literal, or by its last if it starts with a star, and is then tried; one with stars on both sides is
+tried whatever the text. Only matchers of ASCII letters are compared without case here, because only for
+these is the service's comparison that of lower-cased texts.
 """
 
 from bisect import insort
@@ -59,6 +60,10 @@ class Edges(msgspec.Struct, frozen=True, kw_only=True):
     heads_with_tails: frozenset[str]
     tails_with_heads: frozenset[str]
 
+    def sets(self) -> Sequence[frozenset[str]]:
+        """The sets that are checked by themselves; pairs count by their beginnings."""
+        return (self.heads, self.tails, self.heads_with_tails)
+
 
 class TextTable:
     """Masks of the tests that a text passes."""
@@ -70,6 +75,7 @@ class TextTable:
         "_folded",
         "_folded_prefixes",
         "_folded_suffixes",
+        "_pairs",
         "_prefixes",
         "_suffixes",
         "exact",
@@ -84,6 +90,7 @@ class TextTable:
         self._suffixes = Affixes[int]()
         self._folded_prefixes = Affixes[int]()
         self._folded_suffixes = Affixes[int]()
+        self._pairs = Affixes[Affixes[int]]()
         self._by_head = Affixes[dict[Literals, int]]()
         self._by_tail = Affixes[dict[Literals, int]]()
         self._both_open: dict[Literals, int] = {}
@@ -110,7 +117,7 @@ class TextTable:
         if self.is_simple:
             return lambda text: exact.get(text, 0)
         prefixes, suffixes = self._prefixes.tables, self._suffixes.tables
-        heads, tails, both_open = self._by_head.tables, self._by_tail.tables, self._both_open
+        pairs, wildcards = self._pairs.tables, self._find_wildcards if self._has_wildcards else None
         without_case = self._hits_without_case if self.folds else None
 
         def find(text: str) -> int:
@@ -119,19 +126,27 @@ class TextTable:
                 found |= table.get(text[:length], 0)
             for length, table in suffixes:
                 found |= table.get(text[-length:], 0)
-            for length, wildcards in heads:
-                found |= _matching(wildcards.get(text[:length]), text)
-            for length, wildcards in tails:
-                found |= _matching(wildcards.get(text[-length:]), text)
-            if both_open:
-                found |= _matching(both_open, text)
+            for length, heads in pairs:
+                tails = heads.get(text[:length])
+                if tails is not None:
+                    found |= _ending(tails, text[length:])
+            if wildcards is not None:
+                found |= wildcards(text)
             return found if without_case is None else found | without_case(ascii_lower(text))
 
         return find
 
+    def _find_wildcards(self, text: str) -> int:
+        found = _matching(self._both_open, text)
+        for length, table in self._by_head.tables:
+            found |= _matching(table.get(text[:length]), text)
+        for length, table in self._by_tail.tables:
+            found |= _matching(table.get(text[-length:]), text)
+        return found
+
     def affix_tables(self) -> Sequence[tuple[str, dict[str, int]]] | None:
-        """Tables by beginnings and endings, with how a text is cut for each; None if there are other tests."""
-        if self.folds or self._both_open or self._by_head.tables or self._by_tail.tables:
+        """Tables of beginnings and endings, and the cut for each; None if there are other tests."""
+        if self.folds or self._has_wildcards or self._pairs.tables:
             return None
         heads = [(f":{length}", table) for length, table in self._prefixes.tables]
         return [*heads, *((f"-{length}:", table) for length, table in self._suffixes.tables)]
@@ -149,14 +164,16 @@ class TextTable:
         if self.folds or self._both_open:
             return None
         wildcards = [each for _, table in self._by_head.tables for found in table.values() for each in found]
-        closed = [literals for literals in wildcards if literals[-1]]
+        closed = [(literals[0], literals[-1]) for literals in wildcards if literals[-1]]
+        for _, table in self._pairs.tables:
+            closed += [(head, tail) for head, tails in table.items() for tail in tails.texts()]
         heads = [*self._prefixes.texts(), *(literals[0] for literals in wildcards if not literals[-1])]
         tails = [*self._suffixes.texts(), *self._by_tail.texts()]
         return Edges(
             heads=_cut_heads(heads),
             tails=_cut_tails(tails),
-            heads_with_tails=_cut_heads([literals[0] for literals in closed]),
-            tails_with_heads=_cut_tails([literals[-1] for literals in closed]),
+            heads_with_tails=_cut_heads([head for head, _ in closed]),
+            tails_with_heads=_cut_tails([tail for _, tail in closed]),
         )
 
     # -- changes ---------------------------------------------------------------------------------------
@@ -191,27 +208,37 @@ class TextTable:
             text = text.lower()
         else:
             affixes = self._prefixes if at_start else self._suffixes
-        _set(affixes.of_length(len(text)), text, bits, adding=adding)
-        affixes.tidy()
+        _set_affix(affixes, text, bits, adding=adding)
 
     def _change_wildcard(self, literals: Literals, bits: int, *, adding: bool) -> None:
+        """Those with one star at most are something simpler."""
         head, tail = literals[0], literals[-1]
-        if not head and not tail:
+        if len(literals) == 1:
+            _set(self.exact, head, bits, adding=adding)
+        elif len(literals) == 2 and not (head and tail):
+            self._change_affix(Suffix(tail) if tail else Prefix(head), bits, adding=adding)
+        elif len(literals) == 2:
+            tails = _inner(self._pairs, head, Affixes[int])
+            _set_affix(tails, tail, bits, adding=adding)
+            _drop_if(not tails.tables, self._pairs, head)
+        elif head or tail:
+            affixes, edge = (self._by_head, head) if head else (self._by_tail, tail)
+            wildcards = _inner(affixes, edge, dict)
+            _set(wildcards, literals, bits, adding=adding)
+            _drop_if(not wildcards, affixes, edge)
+        else:
             _set(self._both_open, literals, bits, adding=adding)
-            return
-        affixes, edge = (self._by_head, head) if head else (self._by_tail, tail)
-        table = affixes.of_length(len(edge))
-        _set(table.setdefault(edge, {}), literals, bits, adding=adding)
-        if not table[edge]:
-            del table[edge]
-        affixes.tidy()
+
+    @property
+    def _has_wildcards(self) -> bool:
+        return bool(self._both_open or self._by_head.tables or self._by_tail.tables)
 
     def _look_again(self) -> None:
         """After a change: which kinds of tests there are."""
         folded = (self._folded_prefixes, self._folded_suffixes)
-        others = (self._prefixes, self._suffixes, self._by_head, self._by_tail)
         self.folds = bool(self._folded) or any(affixes.tables for affixes in folded)
-        self.is_simple = not (self.folds or self._both_open or any(affixes.tables for affixes in others))
+        others = bool(self._prefixes.tables or self._suffixes.tables or self._pairs.tables)
+        self.is_simple = not (self.folds or self._has_wildcards or others)
 
 
 def ascii_lower(text: str) -> str:
@@ -237,6 +264,13 @@ def _matching(wildcards: dict[Literals, int] | None, text: str) -> int:
     return found
 
 
+def _ending(tails: Affixes[int], text: str) -> int:
+    found = 0
+    for length, table in tails.tables:
+        found |= table.get(text[-length:], 0)
+    return found
+
+
 K = TypeVar("K")
 
 
@@ -248,3 +282,22 @@ def _set(masks: dict[K, int], key: K, bits: int, *, adding: bool) -> None:
         masks[key] = after
     else:
         masks.pop(key, None)
+
+
+def _set_affix(affixes: Affixes[int], text: str, bits: int, *, adding: bool) -> None:
+    _set(affixes.of_length(len(text)), text, bits, adding=adding)
+    affixes.tidy()
+
+
+def _inner(affixes: Affixes[V], text: str, make: Callable[[], V]) -> V:
+    """What is kept under a beginning or ending, made if there is nothing yet."""
+    table = affixes.of_length(len(text))
+    if text not in table:
+        table[text] = make()
+    return table[text]
+
+
+def _drop_if(empty: bool, affixes: Affixes[V], text: str) -> None:
+    if empty:
+        del affixes.of_length(len(text))[text]
+        affixes.tidy()

@@ -1,0 +1,211 @@
+"""How an index keeps its patterns: what it compiles, what it remembers, and what takes the slow way."""
+
+import json
+
+import pytest
+
+from partnerbus.patterns import EventFields, PatternIndex, event_fields, parse_pattern
+from partnerbus.patterns.block import CONJUNCTIONS_PER_BLOCK
+from partnerbus.patterns.group import SMALL_GROUP, Group
+from partnerbus.patterns.path_test import MEMO_VALUES, PathTest
+from partnerbus.patterns.program import MOST_PATHS
+from partnerbus.testing.pattern_oracle import oracle_matches
+
+SOURCE = "aws.partner/acme.com/orders"
+
+
+def index_of(*patterns, compile_after=0):
+    index = PatternIndex[int](compile_after=compile_after)
+    for key, pattern in enumerate(patterns):
+        index.add(key, parse_pattern(json.dumps(pattern)))
+    return index
+
+
+def detail_of(pattern):
+    return {"source": [SOURCE], "detail": pattern}
+
+
+def both_ways(index, event):
+    """What an index says to an event, decoded in part and not at all."""
+    text = json.dumps(event).encode()
+    found = list(index.match(event_fields(text)))
+    assert list(index.match_json(text)) == found
+    return found
+
+
+def tenants(count):
+    return [detail_of({"tenant": [f"t{n // 2}"], "total": [{"numeric": [">", n]}]}) for n in range(count)]
+
+
+def only_group(index) -> Group[int]:
+    [group] = vars(index)["_groups"].values()
+    return group
+
+
+REGULAR = [
+    {"source": SOURCE, "detail": {"a": "x"}},
+    {"source": SOURCE, "detail": {"a": None, "b": {"c": 3}}},
+    {"source": SOURCE, "detail": {"a": ["y", "x"], "b": [{"c": 1}, 7, [{"c": 2.5}]]}},
+    {"source": SOURCE, "detail": {"a": {"other": 1}, "b": "text"}},
+    {"source": SOURCE, "detail": {}},
+    {"source": SOURCE},
+    {"source": "elsewhere", "detail": {"a": "x"}},
+]
+
+
+@pytest.mark.parametrize("event", REGULAR)
+def test_regular_events_need_no_slow_way(event):
+    index = index_of(
+        detail_of({"a": ["x"]}),
+        detail_of({"b": {"c": [{"numeric": [">", 2]}]}}),
+        detail_of({"a": [{"exists": False}]}),
+        {"detail": {"a": [{"anything-but": "y"}]}},
+    )
+    both_ways(index, event)
+    assert index.slow_matches == 0
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"source": SOURCE, "detail": {"b.c": 3}},
+        {"source": SOURCE, "detail": {"a": ["y", ["x"]]}},
+        {"source": SOURCE, "detail": {"b": [{"c": 3}]}},
+        {"source": SOURCE, "detail": {"b": [{"d": 3}, {"c": 1}]}},
+        {"source": SOURCE, "detail": {"b": {"c": 2**53 + 1}}},
+        {"source": SOURCE, "detail": {"b": [[[[[{"c": 3}]]]]]}},
+        {"source": [SOURCE, "other"], "detail": {"b": {"c": 3}}},
+    ],
+)
+def test_an_event_that_is_not_regular_is_matched_all_the_same(event):
+    patterns = (
+        detail_of({"a": ["x"]}),
+        detail_of({"b": {"c": [{"numeric": [">", 2]}]}}),
+        detail_of({"b": {"c": [{"exists": True}], "d": [{"exists": False}]}}),
+    )
+    text = json.dumps(event).encode()
+    expected = [key for key, each in enumerate(patterns) if oracle_matches(json.dumps(each), text)]
+    index = index_of(*patterns)
+    assert both_ways(index, event) == expected
+    assert index.slow_matches > 0 or event["detail"].get("b") == {"c": 2**53 + 1}
+
+
+def test_the_first_events_are_not_worth_a_program():
+    index = index_of(detail_of({"a": ["x"]}), compile_after=3)
+    for _ in range(5):
+        assert both_ways(index, REGULAR[0]) == [0]
+    assert index.slow_matches == 3
+
+
+def test_patterns_are_found_by_the_text_that_tells_them_apart():
+    index = index_of(*tenants(10 * SMALL_GROUP))
+    group = only_group(index)
+    assert set(group.tables) == {("detail.tenant",)}
+    assert sum(map(len, group.blocks)) == 0
+    event = {"source": SOURCE, "detail": {"tenant": "t3", "total": 6.5}}
+    assert both_ways(index, event) == [6]
+    event["detail"]["tenant"] = ["t1", "t3", "t3"]
+    assert both_ways(index, event) == [2, 3, 6]
+    event["detail"]["tenant"] = 3
+    assert both_ways(index, event) == []
+    assert index.slow_matches == 0
+    nested = {"source": SOURCE, "detail": [{"tenant": "t1"}, {"tenant": "t3", "total": 6.5}]}
+    assert both_ways(index, nested) == [6]
+    assert index.slow_matches == 2
+
+
+def test_a_text_that_many_patterns_want_finds_only_some_of_them():
+    patterns = tenants(2 * SMALL_GROUP)
+    patterns += [detail_of({"tenant": ["t0"], "total": [{"numeric": ["=", n]}]}) for n in range(100)]
+    index = index_of(*patterns)
+    event = {"source": SOURCE, "detail": {"tenant": "t0", "total": 0.5}}
+    assert both_ways(index, event) == [0]
+    event["detail"]["total"] = 77
+    assert both_ways(index, event) == [0, 1, 2 * SMALL_GROUP + 77]
+    assert index.slow_matches == 0
+
+
+def test_more_paths_than_are_compiled():
+    patterns = [detail_of({f"f{number}": ["x"]}) for number in range(MOST_PATHS + 1)]
+    index = index_of(*patterns)
+    event = {"source": SOURCE, "detail": {"f7": "x", f"f{MOST_PATHS}": "x"}}
+    assert both_ways(index, event) == [7, MOST_PATHS]
+    assert index.slow_matches == 2
+    index.remove(0)
+    assert both_ways(index, event) == [7, MOST_PATHS]
+    assert index.slow_matches == 2
+
+
+def test_more_patterns_than_a_block_holds():
+    count = 2 * CONJUNCTIONS_PER_BLOCK + 10
+    index = index_of(*(detail_of({"n": [{"numeric": [">=", number]}]}) for number in range(count)))
+    assert both_ways(index, {"source": SOURCE, "detail": {"n": count - 3}}) == list(range(count - 2))
+    for number in range(count):
+        index.remove(number)
+    assert vars(index)["_groups"] == {}
+
+
+def test_what_is_remembered_of_values_is_bounded():
+    test = PathTest()
+    for key, pattern in enumerate(('{"a":[{"prefix":"x"}]}', '{"a":["x7"]}')):
+        [clause] = parse_pattern(pattern).group
+        test.add(clause.matchers, 1 << key)
+    changes = []
+    memo = test.memo(lambda: changes.append(1))
+    for number in range(3 * MEMO_VALUES):
+        assert memo[f"x{number}"] == (0 if number == 7 else 2)
+        assert memo[number] == 3
+    assert len(memo) <= MEMO_VALUES
+    assert test.varied
+    assert changes
+
+
+def test_sources_that_nobody_has_patterns_for_are_not_remembered():
+    index = index_of(detail_of({"a": ["x"]}), {"source": ["other"]}, {"detail": {"a": ["x"]}})
+    for number in range(1000):
+        event = {"source": f"s{number}", "detail": {"a": "x"}}
+        assert both_ways(index, event) == [2]
+    assert index.slow_matches == 0
+    for name in ("_groups", "_programs", "_for_details", "_for_events"):
+        assert len(vars(index)[name]) <= 3
+
+
+def test_patterns_come_and_go_between_events():
+    index = index_of(*tenants(3 * SMALL_GROUP))
+    event = {"source": SOURCE, "detail": {"tenant": "t1", "total": 10, "new": {"field": "x"}}}
+    extra = parse_pattern(json.dumps(detail_of({"new": {"field": [{"prefix": "x"}]}})))
+    anywhere = parse_pattern('{"detail":{"total":[10]}}')
+    for _ in range(3):
+        assert both_ways(index, event) == [2, 3]
+        index.add(-1, extra)
+        assert both_ways(index, event) == [2, 3, -1]
+        index.add(-2, anywhere)
+        assert both_ways(index, event) == [2, 3, -1, -2]
+        index.remove(-1)
+        assert both_ways(index, event) == [2, 3, -2]
+        index.remove(-2)
+    assert index.slow_matches == 0
+
+
+def test_a_pattern_of_the_source_alone():
+    index = index_of({"source": [SOURCE]}, {"source": [SOURCE, "other"]})
+    assert both_ways(index, {"source": SOURCE, "detail": {}}) == [0, 1]
+    assert both_ways(index, {"source": "other"}) == [1]
+    assert list(index.match(EventFields({"source": SOURCE}))) == [0, 1]
+
+
+def test_a_detail_that_is_not_json():
+    index = index_of(detail_of({"a": ["x"]}))
+    with pytest.raises(ValueError):
+        index.match(EventFields({"source": SOURCE}, b'{"a":'))
+    with pytest.raises(ValueError):
+        index.match_json(b'{"source":"' + SOURCE.encode() + b'","detail":{]}')
+
+
+def test_truth_is_no_number():
+    index = index_of(detail_of({"a": [1]}), detail_of({"a": [True]}), detail_of({"a": ["x", 0]}))
+    for _ in range(2):
+        assert both_ways(index, {"source": SOURCE, "detail": {"a": 1}}) == [0]
+        assert both_ways(index, {"source": SOURCE, "detail": {"a": True}}) == [1]
+        assert both_ways(index, {"source": SOURCE, "detail": {"a": 0.0}}) == [2]
+        assert both_ways(index, {"source": SOURCE, "detail": {"a": False}}) == []
