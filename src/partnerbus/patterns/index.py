@@ -161,8 +161,8 @@ class PatternIndex(Generic[K]):
         """The function for an event; if there is one source at most, one to try all events with."""
         sources = self._groups.keys() - {None}
         if len(sources) > 1:
-            source = _peek(event).source
-            return self._made_for_event(source) if isinstance(source, str) else self._match_json_slowly
+            source = _source_of(event)
+            return self._made_for_event(source) if source is not None else self._match_json_slowly
         found = self._made_for_event(next(iter(sources), None))
         if found != self._match_json_slowly:
             self._for_all = found
@@ -180,8 +180,8 @@ class PatternIndex(Generic[K]):
 
     def _match_other_source(self, event: bytes) -> Sequence[K]:
         """For an event that is not of the source it seemed to be of."""
-        source = _peek(event).source
-        if isinstance(source, str):
+        source = _source_of(event)
+        if source is not None:
             with suppress(*NOT_REGULAR):
                 return self._made_for_event(source)(event)
         return self._match_json_slowly(event)
@@ -221,6 +221,15 @@ class PatternIndex(Generic[K]):
         view = EventView(leaves)
         candidates = {entry for group in groups for entry in group.candidates(leaves)}
         return keys_in_order([entry for entry in candidates if self._exact.of(entry).matches(view)])
+
+
+def _source_of(event: bytes) -> str | None:
+    """The source of an event that is JSON, if it is a text."""
+    try:
+        source = _peek(event).source
+    except msgspec.ValidationError:
+        return None
+    return source if isinstance(source, str) else None
 
 
 def _as_written(source: str | None) -> bytes | None:
