@@ -126,8 +126,10 @@ class PatternIndex(Generic[K]):
         `ValueError` if the detail is not JSON and some pattern asks for it.
         """
         source = fields.envelope.get(SOURCE)
-        if not isinstance(source, str) or not fields.plain:
+        if isinstance(source, (list, tuple)) or not fields.plain:
             return self._match_slowly(fields)
+        if not isinstance(source, str):
+            source = None
         found = self._for_details.get(source) or self._find_for_details(source)
         try:
             return found(fields.envelope, fields.detail) if found else self._match_slowly(fields)
@@ -147,7 +149,7 @@ class PatternIndex(Generic[K]):
         except NOT_REGULAR:
             return self._match_json_slowly(event)
 
-    def _find_for_details(self, source: str) -> ForDetails[K] | None:
+    def _find_for_details(self, source: str | None) -> ForDetails[K] | None:
         known = source if source in self._groups else None
         found = self._for_details.get(known)
         if found is None:
