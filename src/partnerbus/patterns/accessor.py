@@ -84,10 +84,13 @@ class Field:
         self.attribute = attribute
         self.path: str | None = None
         self.node: Node | None = None
+        self.is_number = False
 
     @property
     def kind(self) -> Any:
         """What the field is decoded to: whatever it holds."""
+        if self.is_number and self.node is None:
+            return float | None
         if self.node is None:
             return Union[(_Object, *_SCALARS, tuple[Any, ...])]
         kind: Any = Any
@@ -98,7 +101,9 @@ class Field:
     @property
     def missing(self) -> Any:
         """What it is decoded to where it is not there."""
-        return UNSET if self.node is None else self.node.kind()
+        if self.node is not None:
+            return self.node.kind()
+        return None if self.is_number else UNSET
 
     @cached_property
     def decode(self) -> Callable[[bytes], Any]:
@@ -107,8 +112,12 @@ class Field:
 
 
 @lru_cache(TREES_KEPT)
-def make_tree(paths: frozenset[str]) -> Node:
-    """The tree of the fields at `paths`, with types; nobody changes it any more."""
+def make_tree(paths: frozenset[str], numbers: frozenset[str] = frozenset()) -> Node:
+    """The tree of the fields at `paths`, with types; nobody changes it any more.
+
+    Those at `numbers` are read as floats, None where there is none; an event that has anything else there
+    cannot be read this way.
+    """
     root = Node(())
     for path in sorted(paths):
         node = root
@@ -117,7 +126,8 @@ def make_tree(paths: frozenset[str]) -> Node:
             field = _field(node, name)
             field.node = field.node or Node((*node.steps, name))
             node = field.node
-        _field(node, last).path = path
+        leaf = _field(node, last)
+        leaf.path, leaf.is_number = path, path in numbers
     _make_kind(root)
     return root
 

@@ -199,20 +199,21 @@ class Group(Generic[K]):
 
     def _learn(self, texts: Mapping[str, tuple[str, ...]]) -> None:
         for path, found in texts.items():
-            if path != SOURCE:
-                seen = self._texts.setdefault(path, {})
-                if len(seen) < TEXTS_COUNTED:
-                    seen.update(zip(found, found, strict=True))
-                if path not in self._keys and self._is_worth_a_table(path):
-                    self._keys.add(path)
-                    self._move()
+            seen = self._texts.get(path)
+            if seen is None:
+                seen = self._texts[path] = {}
+            if len(seen) < TEXTS_COUNTED:
+                seen.update(zip(found, found, strict=True))
+            if path not in self._keys and self._is_worth_a_table(path):
+                self._keys.add(path)
+                self._move()
 
     def _is_worth_a_table(self, path: str) -> bool:
         return (
             self._size >= SMALL_GROUP
             and len(self._texts[path]) >= TEXTS_TO_TELL_APART
             and self.paths[path] >= min(self._size / SHARE_OF_GROUP, CERTAIN_CLAUSES)
-            and path != DETAIL_TYPE
+            and path not in (SOURCE, DETAIL_TYPE)
         )
 
     def _move(self) -> None:
@@ -239,10 +240,12 @@ class Group(Generic[K]):
 
 
 def _together(path: str, texts: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """`path` and others whose texts find a conjunction together with it."""
-    chosen, keys = [path], len(texts[path])
-    for other in sorted(texts.keys() - {path}, key=lambda each: (len(texts[each]), each)):
-        if len(chosen) < PATHS_PER_KEY and keys * len(texts[other]) <= KEYS_PER_CONJUNCTION:
-            chosen.append(other)
-            keys *= len(texts[other])
-    return (path, *sorted(chosen[1:]))
+    """`path` and others whose texts find a conjunction together with it, with the fewest texts."""
+    others: list[str] = []
+    keys = len(texts[path])
+    for count, other in sorted((len(found), other) for other, found in texts.items() if other != path):
+        if len(others) < PATHS_PER_KEY - 1 and keys * count <= KEYS_PER_CONJUNCTION:
+            others.append(other)
+            keys *= count
+    others.sort()
+    return (path, *others)

@@ -58,15 +58,19 @@ class KeyTable(Generic[K]):
         self.found: dict[Key, Entry[K] | tuple[Candidate[K], ...]] = {}
 
     def has_room(self, keys: Sequence[Key]) -> bool:
-        return all(len(self._under(key)) < CANDIDATES_PER_KEY for key in keys)
+        found = self.found
+        for key in keys:
+            under = found.get(key)
+            if under.__class__ is tuple and len(under) >= CANDIDATES_PER_KEY:
+                return False
+        return True
 
     def add(self, keys: Sequence[Key], candidate: Candidate[K]) -> None:
         for key in keys:
-            before = self._under(key)
-            if before or candidate.test is not always:
-                self.found[key] = (*before, candidate)
+            if key in self.found:
+                self.found[key] = (*self._under(key), candidate)
             else:
-                self.found[key] = candidate.entry
+                self.found[key] = (candidate,) if candidate.test is not always else candidate.entry
 
     def remove(self, keys: Sequence[Key], candidate: Candidate[K]) -> None:
         for key in keys:

@@ -25,20 +25,26 @@ MEMO_VALUES = 256
 """How many values of one path are remembered; a path with more is varied, and worth no memory."""
 
 
+NO_TEXTS, NO_RANGES = TextTable(), RangeTable()
+"""Stand where nothing was ever added: most paths have clauses of one kind only."""
+
+
 class _Wanted:
     """Masks by what a scalar passes, with a table for each kind of matcher."""
 
     __slots__ = ("literals", "others", "ranges", "texts")
 
     def __init__(self) -> None:
-        self.texts = TextTable()
-        self.ranges = RangeTable()
+        self.texts = NO_TEXTS
+        self.ranges = NO_RANGES
         self.literals: dict[bool | None, int] = {}
         self.others: dict[tuple[Matcher, ...], tuple[Accepts, int]] = {}
 
     def change(self, matcher: Matcher, bits: int, *, adding: bool) -> None:
         found = _as_segment(matcher)
         if found is not None:
+            if self.ranges is NO_RANGES:
+                self.ranges = RangeTable()
             (self.ranges.add if adding else self.ranges.remove)(*found, bits)
         elif isinstance(matcher, LiteralIs):
             literal = LITERAL_VALUES[matcher.literal]
@@ -46,8 +52,11 @@ class _Wanted:
             self.literals[literal] = before | bits if adding else before & ~bits
             if not self.literals[literal]:
                 del self.literals[literal]
-        elif not (self.texts.add if adding else self.texts.remove)(matcher, bits):
-            self.change_other((matcher,), bits, adding=adding)
+        else:
+            if self.texts is NO_TEXTS:
+                self.texts = TextTable()
+            if not (self.texts.add if adding else self.texts.remove)(matcher, bits):
+                self.change_other((matcher,), bits, adding=adding)
 
     def change_other(self, matchers: tuple[Matcher, ...], bits: int, *, adding: bool) -> None:
         known = self.others.get(matchers)
@@ -86,6 +95,9 @@ class _Wanted:
         return found
 
 
+NOTHING_WANTED = _Wanted()
+
+
 class PathTest:
     """The clauses on one path, by bit. `failed(value)` is what the rest is for."""
 
@@ -101,7 +113,7 @@ class PathTest:
         self._present = 0
         self._but = 0
         self._wanted = _Wanted()
-        self._excluded = _Wanted()
+        self._excluded = NOTHING_WANTED
 
     def add(self, matchers: tuple[Matcher, ...], bit: int) -> None:
         self._change(matchers, bit, adding=True)
@@ -123,6 +135,8 @@ class PathTest:
                     self.if_absent = _with(self.if_absent, bit, adding)
                 case AnythingBut(excluded=excluded):
                     self._but = _with(self._but, bit, adding)
+                    if self._excluded is NOTHING_WANTED:
+                        self._excluded = _Wanted()
                     for each in excluded:
                         self._excluded.change(each, bit, adding=adding)
                 case _:
@@ -175,6 +189,12 @@ class PathTest:
         return any(each.ranges.bounds for each in tables) and not any(
             each.others or each.texts.exact or not each.texts.is_simple for each in tables
         )
+
+    @property
+    def only_ranges(self) -> bool:
+        """Whether only numbers pass any clause."""
+        others = self.if_absent | self._present | self._but
+        return self.only_numbers and not (others or self._wanted.literals)
 
     def number_table(self) -> tuple[list[float], list[int]]:
         """Bounds, and the bits that a float between two of them fails, where only numbers count."""

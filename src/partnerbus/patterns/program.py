@@ -28,7 +28,14 @@ from typing import Any, Generic, TypeVar
 
 from partnerbus.patterns.accessor import make_tree
 from partnerbus.patterns.group import SOURCE, Group
-from partnerbus.patterns.program_text import DETAILS, EVENTS, ForDetails, ForEvents, write_function
+from partnerbus.patterns.program_text import (
+    DETAILS,
+    EVENTS,
+    ForDetails,
+    ForEvents,
+    numbers_below,
+    write_function,
+)
 from partnerbus.patterns.terms import Names
 
 K = TypeVar("K")
@@ -72,7 +79,8 @@ class Program(Generic[K]):
         paths = {path for group in self._groups for path in group.paths}
         if self._source is not None:
             paths.add(SOURCE)
-        text, names = write_function(name, make_tree(frozenset(paths)), self._groups, self._source)
+        tree = make_tree(frozenset(paths), numbers_below(self._groups))
+        text, names = write_function(name, tree, self._groups, self._source)
         known = self._made.get(name)
         if known is not None and known[0] == text:
             known[1].update(names)

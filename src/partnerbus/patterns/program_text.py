@@ -42,6 +42,19 @@ def write_function(
     return _Writer(tree, groups, source).write(name)
 
 
+def numbers_below(groups: Sequence[Group[K]]) -> frozenset[str]:
+    """The paths in objects where only numbers pass any clause, and no candidate is found or tested."""
+    tests: dict[str, list[PathTest]] = {}
+    kept: set[str] = set()
+    for group in groups:
+        kept.update(group.slots, *group.tables)
+        for block in group.blocks:
+            for path, test in block.tests.items():
+                tests.setdefault(path, []).append(test)
+    numbers = (path for path, found in tests.items() if all(test.only_ranges for test in found))
+    return frozenset(path for path in numbers if "." in path and path not in kept)
+
+
 class _Writer(Generic[K]):
     def __init__(self, tree: Node, groups: Sequence[Group[K]], source: str | None) -> None:
         self._tree = tree
@@ -63,6 +76,7 @@ class _Writer(Generic[K]):
         self._objects = {node: number for number, node in enumerate(tree.nodes())}
         self._names.update((f"Kind{number}", node.kind) for node, number in self._objects.items())
         self._values = {leaf.path or "": f"v{number}" for number, leaf in enumerate(tree.leaves_below())}
+        self._numbers = {leaf.path for leaf in tree.leaves_below() if leaf.is_number and leaf.node is None}
         self._blocks: list[Block[K]] = []
         self._terms: list[Terms] = []
         self._tables: list[tuple[KeyTable[K], Sequence[str]]] = []
@@ -75,7 +89,9 @@ class _Writer(Generic[K]):
         for block in group.blocks:
             name = str(len(self._blocks))
             self._blocks.append(block)
-            self._terms.append(Terms(name, block.tests, self._values, self._names, group.changed))
+            self._terms.append(
+                Terms(name, block.tests, self._values, self._numbers, self._names, group.changed)
+            )
         slots = ["None"] * (max(group.slots.values(), default=-1) + 1)
         for path, slot in group.slots.items():
             slots[slot] = self._values[path]

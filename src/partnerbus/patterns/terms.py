@@ -4,7 +4,7 @@ Of several forms the one is taken that answers soonest. `v` being the variable t
 
 * `true if v is True else …` where only literals and presence count;
 * `segment_2 if v < bound_2 else …`, a bisection written out, where only numbers do; with many bounds,
-  `segments[bisect(bounds, v)]`;
+  `segments[bisect(bounds, v)]`; where nothing but numbers can pass, the field is read as a float;
 * `memo[v]` for texts, as long as few different ones have come: it remembers what each fails;
 * `bits & ~(exact(v, 0) | prefix(v[:4], 0))` for varied texts that one or two look-ups say everything of;
 * `test(v) if v in exact or v[:4] in heads … else others` for all other varied texts: few are, begin or end
@@ -14,9 +14,12 @@ What is named in a term is put into the namespace under names that say which blo
 value of a kind that the form is not for goes to `test(v)`, which takes any.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from math import inf, nextafter
 from typing import Any
 
+from partnerbus.patterns.numbers import EXACT_INTEGERS
 from partnerbus.patterns.path_test import PathTest, WholeNumbers
 from partnerbus.patterns.texts import Edges, TextTable
 
@@ -31,7 +34,8 @@ EDGES_CHECKED = 8
 class Terms:
     """The terms for the tests of one block, and the names in them.
 
-    `variables` are by path. `changed` is called when another form has become better.
+    `variables` are by path; those of `numbers` are read as floats or None. `changed` is called when another
+    form has become better.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Terms:
         block: str,
         tests: Mapping[str, PathTest],
         variables: Mapping[str, str],
+        numbers: Container[str | None],
         names: Names,
         changed: Callable[[], None],
     ) -> None:
         self._block = block
         self._variables = variables
+        self._read_as_numbers = numbers
         self._names = names
         self._changed = changed
         self.tests = tests
@@ -55,6 +61,8 @@ class Terms:
         self._names[f"test_{name}"] = test.failed
         if test.only_literals:
             return self._literals(test, name, value)
+        if path in self._read_as_numbers:
+            return self._floats(test, f"{name}_low" if shift else name, value, shift)
         if test.only_numbers:
             return self._numbers(test, f"{name}_low" if shift else name, value, shift)
         if not test.varied:
@@ -74,14 +82,18 @@ class Terms:
             f"if {value} is None else others_{name} if {value}.__class__ is str else test_{name}({value}))"
         )
 
+    def _floats(self, test: PathTest, name: str, value: str, shift: int) -> str:
+        """Where only numbers pass. One that may have been an integer too large for a double is an error."""
+        bounds, segments = test.number_table()
+        low, high = bisect_left(bounds, -EXACT_INTEGERS), bisect_right(bounds, EXACT_INTEGERS)
+        bounds = [-EXACT_INTEGERS, *bounds[low:high], nextafter(EXACT_INTEGERS, inf)]
+        failed: list[int | None] = [None, *(mask >> shift for mask in segments[low : high + 1]), None]
+        self._names[f"bits_{name}"] = test.bits >> shift
+        return f"({self._segment(bounds, failed, name, value)} if {value} is not None else bits_{name})"
+
     def _numbers(self, test: PathTest, name: str, value: str, shift: int) -> str:
         bounds, segments = test.number_table()
-        segments = [failed >> shift for failed in segments]
-        if len(bounds) <= COMPARED_BOUNDS:
-            found = self._comparisons(bounds, segments, name, value)
-        else:
-            self._names[f"bounds_{name}"], self._names[f"segments_{name}"] = bounds, segments
-            found = f"segments_{name}[bisect(bounds_{name}, {value})]"
+        found = self._segment(bounds, [failed >> shift for failed in segments], name, value)
         self._names[f"whole_{name}"] = WholeNumbers(test, shift)
         self._names[f"test_{name}"] = lambda found: test.failed(found) >> shift
         return (
@@ -89,7 +101,11 @@ class Terms:
             f"else test_{name}({value}))"
         )
 
-    def _comparisons(self, bounds: Sequence[float], segments: Sequence[int], name: str, value: str) -> str:
+    def _segment(self, bounds: Sequence[float], segments: Sequence[int | None], name: str, value: str) -> str:
+        """What is failed by a number, from the segment it is in."""
+        if len(bounds) > COMPARED_BOUNDS:
+            self._names[f"bounds_{name}"], self._names[f"segments_{name}"] = bounds, segments
+            return f"segments_{name}[bisect(bounds_{name}, {value})]"
         self._names.update((f"bound_{name}_{at}", bound) for at, bound in enumerate(bounds))
         self._names.update((f"segment_{name}_{at}", failed) for at, failed in enumerate(segments))
 

@@ -11,7 +11,7 @@ these is the service's comparison that of lower-cased texts.
 from bisect import insort
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -47,6 +47,10 @@ class Affixes(Generic[V]):
 
     def texts(self) -> list[str]:
         return [text for _, table in self.tables for text in table]
+
+
+NO_AFFIXES: Affixes[Any] = Affixes()
+"""Stands where nothing was ever added: most tables have few kinds of tests."""
 
 
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,13 +90,13 @@ class TextTable:
     def __init__(self) -> None:
         self.exact: Masks = {}
         self._folded: Masks = {}
-        self._prefixes = Affixes[int]()
-        self._suffixes = Affixes[int]()
-        self._folded_prefixes = Affixes[int]()
-        self._folded_suffixes = Affixes[int]()
-        self._pairs = Affixes[Affixes[int]]()
-        self._by_head = Affixes[dict[Literals, int]]()
-        self._by_tail = Affixes[dict[Literals, int]]()
+        self._prefixes: Affixes[int] = NO_AFFIXES
+        self._suffixes: Affixes[int] = NO_AFFIXES
+        self._folded_prefixes: Affixes[int] = NO_AFFIXES
+        self._folded_suffixes: Affixes[int] = NO_AFFIXES
+        self._pairs: Affixes[Affixes[int]] = NO_AFFIXES
+        self._by_head: Affixes[dict[Literals, int]] = NO_AFFIXES
+        self._by_tail: Affixes[dict[Literals, int]] = NO_AFFIXES
         self._both_open: dict[Literals, int] = {}
         self.is_simple = True
         """Whether there is only exact text."""
@@ -203,12 +207,17 @@ class TextTable:
     def _change_affix(self, matcher: Prefix | Suffix, bits: int, *, adding: bool) -> None:
         text, ignore_case = matcher.text, matcher.ignore_case
         at_start = isinstance(matcher, Prefix) or not text  # all texts begin and end with nothing
+        kind = "prefixes" if at_start else "suffixes"
         if ignore_case and text:
-            affixes = self._folded_prefixes if at_start else self._folded_suffixes
-            text = text.lower()
-        else:
-            affixes = self._prefixes if at_start else self._suffixes
-        _set_affix(affixes, text, bits, adding=adding)
+            kind, text = f"folded_{kind}", text.lower()
+        _set_affix(self._own(f"_{kind}"), text, bits, adding=adding)
+
+    def _own(self, name: str) -> Affixes[Any]:
+        """One of our affixes, to be changed."""
+        if getattr(self, name) is NO_AFFIXES:
+            setattr(self, name, Affixes())
+        found: Affixes[Any] = getattr(self, name)
+        return found
 
     def _change_wildcard(self, literals: Literals, bits: int, *, adding: bool) -> None:
         """Those with one star at most are something simpler."""
@@ -218,11 +227,12 @@ class TextTable:
         elif len(literals) == 2 and not (head and tail):
             self._change_affix(Suffix(tail) if tail else Prefix(head), bits, adding=adding)
         elif len(literals) == 2:
-            tails = _inner(self._pairs, head, Affixes[int])
+            pairs = self._own("_pairs")
+            tails = _inner(pairs, head, Affixes[int])
             _set_affix(tails, tail, bits, adding=adding)
-            _drop_if(not tails.tables, self._pairs, head)
+            _drop_if(not tails.tables, pairs, head)
         elif head or tail:
-            affixes, edge = (self._by_head, head) if head else (self._by_tail, tail)
+            affixes, edge = self._own("_by_head" if head else "_by_tail"), head or tail
             wildcards = _inner(affixes, edge, dict)
             _set(wildcards, literals, bits, adding=adding)
             _drop_if(not wildcards, affixes, edge)
