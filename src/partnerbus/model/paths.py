@@ -162,7 +162,8 @@ def string_text(text: bytes) -> str:
 
 
 def _members(event: Event) -> dict[str, bytes]:
-    members = {
+    replay = {} if event.replay_name is None else {"replay-name": _encode(event.replay_name)}
+    return {
         "version": b'"0"',
         "id": _encode(event.id),
         "detail-type": _encode(event.detail_type),
@@ -170,9 +171,7 @@ def _members(event: Event) -> dict[str, bytes]:
         "account": _encode(event.account),
         "time": _encode(event.time),
         "region": _encode(event.region),
+        **replay,
         "resources": _encode(event.resources),
         "detail": event.detail,
     }
-    if event.replay_name is not None:
-        members["replay-name"] = _encode(event.replay_name)
-    return members

@@ -14,8 +14,7 @@ out is therefore checked, and what is not JSON is not delivered.
 
 import re
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
@@ -24,34 +23,18 @@ from partnerbus.model.event import Event
 from partnerbus.model.paths import EventDocument, Path, PathError, parse_path, string_text
 from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import InputTransformer, Rule, Target
+from partnerbus.model.template import Placeholder, Reserved, is_json, parse_template, template_refusal
 
 MAX_INPUT_BYTES = 4 * 1024 * 1024
 """The longest input that a template may make (assumed): a large value can stand in it thousands of times."""
 
-
-class Reserved(StrEnum):
-    """The variables that every template may use (documented)."""
-
-    RULE_ARN = "aws.events.rule-arn"
-    RULE_NAME = "aws.events.rule-name"
-    INGESTION_TIME = "aws.events.event.ingestion-time"
-    EVENT = "aws.events.event"
-    EVENT_JSON = "aws.events.event.json"
-
-
 ONE_INPUT_ONLY = "Only one of Input, InputPath, or InputTransformer must be provided for target {}."
-UNKNOWN_PLACEHOLDER = "InputTemplate for target {} contains invalid placeholder {}."
 NOT_JSON = "Input for target {} is not a valid JSON text."
-BAD_TEMPLATE = "Invalid InputTemplate for target {}."
-"""The first two are recorded, the third was seen by users, the fourth is assumed."""
+"""The first is recorded, the second was seen by users."""
 
-_RESERVED: frozenset[str] = frozenset(Reserved)
-_TOKEN = re.compile(r'\\.|"|<([A-Za-z0-9_.\-]+)>', re.DOTALL)
 _QUOTE = re.compile(rb'(\\.)|"', re.DOTALL)
 
 _encode = msgspec.json.Encoder().encode
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class TransformError(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,20 +85,11 @@ def input_refusal(target: Target) -> str | None:
     given = (target.input, target.input_path, target.input_transformer)
     if sum(member is not None for member in given) > 1:
         return ONE_INPUT_ONLY.format(target.id)
-    if target.input is not None and not _is_json(target.input.encode()):
+    if target.input is not None and not is_json(target.input.encode()):
         return NOT_JSON.format(target.id)
     if target.input_transformer is not None:
-        return _template_refusal(target.id, target.input_transformer)
+        return template_refusal(target.id, target.input_transformer)
     return None
-
-
-def template_members(transformer: InputTransformer) -> frozenset[str] | None:
-    """The members of the JSON object that a template makes; None if it makes something else."""
-    pieces = _cut(transformer.template, _RESERVED.union(transformer.paths))
-    try:
-        return frozenset(_decode_members(b"".join(_stand_in(piece) for piece in pieces)))
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 # -- the simple kinds --------------------------------------------------------------------------------------
@@ -156,36 +130,27 @@ class _AtPath:
 # -- templates ---------------------------------------------------------------------------------------------
 
 
-class _Placeholder(msgspec.Struct, frozen=True):
-    name: str
-    quoted: bool
-
-
-_Piece: TypeAlias = bytes | _Placeholder
-
-
 class _Template:
     """A compiled InputTransformer."""
 
     def __init__(self, transformer: InputTransformer) -> None:
         self._paths = {name: parse_path(text) for name, text in transformer.paths.items()}
-        self._pieces = _cut(transformer.template, _RESERVED.union(self._paths))
-        self._is_json = _looks_like_json(transformer.template)
+        self._template = parse_template(transformer.template)
 
     def select(self, record: Record, rule: Rule) -> bytes | TransformError:
-        values = _Values(self._paths, record, rule, self._is_json)
+        values = _Values(self._paths, record, rule, self._template.is_json)
         try:
             filled = self._fill(values)
         except PathError:
             return UNREADABLE
-        if isinstance(filled, bytes) and self._is_json and not _is_json(filled):
+        if isinstance(filled, bytes) and self._template.is_json and not is_json(filled):
             return BROKEN_JSON
         return filled
 
     def _fill(self, values: "_Values") -> bytes | TransformError:
         filled: list[bytes] = []
         left = MAX_INPUT_BYTES
-        for piece in self._pieces:
+        for piece in self._template.pieces:
             text = piece if isinstance(piece, bytes) else values.written(piece)
             left -= len(text)
             if left < 0:
@@ -197,15 +162,15 @@ class _Template:
 class _Values:
     """The variables of a template for one record, each found and written at most once."""
 
-    def __init__(self, paths: dict[str, Path | None], record: Record, rule: Rule, is_json: bool) -> None:
+    def __init__(self, paths: dict[str, Path | None], record: Record, rule: Rule, in_json: bool) -> None:
         self._paths = paths
         self._record = record
         self._rule = rule
-        self._is_json = is_json
+        self._in_json = in_json
         self._document = EventDocument(record.event)
-        self._written: dict[_Placeholder, bytes] = {}
+        self._written: dict[Placeholder, bytes] = {}
 
-    def written(self, placeholder: _Placeholder) -> bytes:
+    def written(self, placeholder: Placeholder) -> bytes:
         """The text that goes where `placeholder` stands."""
         if placeholder not in self._written:
             found = self._find(placeholder.name)
@@ -217,7 +182,7 @@ class _Values:
             return b""
         if found[:1] == b'"':
             return string_text(found).encode()
-        return found if self._is_json else _QUOTE.sub(rb"\1", found)
+        return found if self._in_json else _QUOTE.sub(rb"\1", found)
 
     def _find(self, name: str) -> bytes | None:
         """The JSON text of a variable; None if its path leads to nothing."""
@@ -236,67 +201,9 @@ class _Values:
         return None if path is None else self._document.find(path)
 
 
-def _cut(template: str, names: frozenset[str]) -> list[_Piece]:
-    """The template's literal pieces and placeholders; `<…>` that is no variable stays literal."""
-    pieces: list[_Piece] = []
-    quoted, start = False, 0
-    for token in _TOKEN.finditer(template):
-        if token[0] == '"':
-            quoted = not quoted
-        elif token[1] in names:
-            pieces.append(template[start : token.start()].encode())
-            pieces.append(_Placeholder(token[1], quoted))
-            start = token.end()
-    pieces.append(template[start:].encode())
-    return pieces
-
-
-def _template_refusal(target_id: str, transformer: InputTransformer) -> str | None:
-    template = transformer.template
-    for token in _TOKEN.finditer(template):
-        name = token[1]
-        if name is not None and name not in _RESERVED and name not in transformer.paths:
-            return UNKNOWN_PLACEHOLDER.format(target_id, name)
-    pieces = _cut(template, _RESERVED.union(transformer.paths))
-    well_formed = _is_json_template if _looks_like_json(template) else _is_text_template
-    return None if well_formed(pieces) else BAD_TEMPLATE.format(target_id)
-
-
-def _looks_like_json(template: str) -> bool:
-    return template.lstrip()[:1] in ("{", "[")
-
-
-def _is_json_template(pieces: list[_Piece]) -> bool:
-    """Whether it is JSON once values stand in it; a placeholder outside quotes may not be a key."""
-    return _is_json(b"".join(_stand_in(piece) for piece in pieces))
-
-
-def _stand_in(piece: _Piece) -> bytes:
-    return piece if isinstance(piece, bytes) else b"" if piece.quoted else b"0"
-
-
-def _is_text_template(pieces: list[_Piece]) -> bool:
-    """Whether it is one or more quoted lines, or one placeholder alone."""
-    bare = sum(isinstance(piece, _Placeholder) and not piece.quoted for piece in pieces)
-    text = b"".join(piece for piece in pieces if isinstance(piece, bytes)).strip()
-    if bare:
-        return bare == 1 and not text
-    outside = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", text, flags=re.DOTALL)
-    return bool(text) and not outside.strip()
-
-
-def _is_json(text: bytes) -> bool:
-    """Whether `text` is one JSON value in UTF-8."""
-    try:
-        text.decode()
-        _decode_raw(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
 def _without_detail(event: Event) -> bytes:
     """`<aws.events.event>`: the envelope without its detail; it says `detailType` (recorded)."""
+    replay = {} if event.replay_name is None else {"replay-name": event.replay_name}
     members = {
         "version": "0",
         "id": event.id,
@@ -305,10 +212,9 @@ def _without_detail(event: Event) -> bytes:
         "account": event.account,
         "time": event.time,
         "region": event.region,
+        **replay,
         "resources": event.resources,
     }
-    if event.replay_name is not None:
-        members["replay-name"] = event.replay_name
     return _encode(members)
 
 

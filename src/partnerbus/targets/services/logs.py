@@ -14,7 +14,7 @@ from partnerbus.model.arns import Arn
 from partnerbus.model.paths import string_text
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Target
-from partnerbus.model.transform import template_members
+from partnerbus.model.template import template_members
 from partnerbus.targets.aws_errors import Output
 from partnerbus.targets.aws_kind import Ask, AwsKind, Batch, Unusable, has_input
 from partnerbus.targets.gathering import CallLimits
