@@ -4,9 +4,11 @@ The server signs as the customer's account, whose id is the access key id, as mo
 """
 
 import asyncio
+import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -19,7 +21,7 @@ from moto.core.responses import BaseResponse
 from moto.server import ThreadedMotoServer
 
 from partnerbus.testing.receiver import Received, Receiver, Respond
-from tests.main_job.story import CUSTOMER, REGION
+from tests.main_job.story import ACME, CUSTOMER, REGION, Story, begin
 
 NO_CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "",
@@ -30,6 +32,8 @@ NO_CREDENTIALS = {
 }
 
 EMULATOR_SECRET = "partnerbus"
+SOURCE = "aws.partner/acme.com/orders"
+ROLE = f"arn:aws:iam::{CUSTOMER}:role/targets"
 
 
 def account_of(request: BaseResponse) -> str:
@@ -59,6 +63,40 @@ def aws_client(service: Any, url: str) -> Any:
         aws_access_key_id=CUSTOMER,
         aws_secret_access_key="x",
     )
+
+
+@asynccontextmanager
+async def calling(urls: Mapping[str, str], folder: Path) -> AsyncIterator[Story]:
+    """A server that calls AWS services at these URLs, with a source that is ACTIVE."""
+    file = folder / "partnerbus.toml"
+    lines = [f'{service} = "{url}"' for service, url in urls.items()]
+    file.write_text("\n".join(["[aws.endpoints]", *lines, ""]))
+    async with begin(folder / "data", "--config", str(file), environment=NO_CREDENTIALS) as story:
+        await story.offer(ACME, SOURCE)
+        yield story
+
+
+def arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{CUSTOMER}:{resource}"
+
+
+async def put(story: Story, kind: str, target: str, **more: Any) -> str:
+    """A rule for events of `kind` with one target, and one such event; its id."""
+    await story.rule(SOURCE, kind, {"detail": {"kind": [kind]}}, target, RoleArn=ROLE, **more)
+    detail = {"kind": kind, "n": 1.0, "é": "☃", "table": "orders"}
+    entry = {
+        "Source": SOURCE,
+        "DetailType": "order",
+        "Detail": json.dumps(detail, ensure_ascii=False),
+        "Time": "2026-11-25T10:00:00Z",
+    }
+    [event_id] = await story.put(ACME, entry)
+    return event_id
+
+
+def is_event(text: str | bytes, event_id: str) -> bool:
+    event = msgspec.json.decode(text)
+    return (event["id"], event["account"], event["detail"]["é"]) == (event_id, CUSTOMER, "☃")
 
 
 class ScriptedAws:

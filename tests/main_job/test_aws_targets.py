@@ -13,13 +13,21 @@ import pytest
 import pytest_asyncio
 
 from partnerbus.testing.receiver import Receiver, Respond
-from tests.main_job.aws_world import NO_CREDENTIALS, ScriptedAws, assert_signed, aws_client, moto
-from tests.main_job.story import ACME, CUSTOMER, REGION, Story, begin, run
+from tests.main_job.aws_world import (
+    ROLE,
+    SOURCE,
+    ScriptedAws,
+    arn,
+    assert_signed,
+    aws_client,
+    calling,
+    is_event,
+    moto,
+    put,
+)
+from tests.main_job.story import ACME, REGION, Story, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
-
-SOURCE = "aws.partner/acme.com/orders"
-ROLE = f"arn:aws:iam::{CUSTOMER}:role/targets"
 
 AT_MOTO = ("codebuild", "firehose", "kinesis", "logs", "sagemaker", "sns", "sqs", "ssm", "stepfunctions")
 SCRIPTED = (
@@ -43,13 +51,8 @@ async def aws() -> AsyncIterator[ScriptedAws]:
 async def story(
     tmp_path_factory: pytest.TempPathFactory, moto_url: str, aws: ScriptedAws
 ) -> AsyncIterator[Story]:
-    folder = tmp_path_factory.mktemp("aws")
-    file = folder / "partnerbus.toml"
     urls = dict.fromkeys(AT_MOTO, moto_url) | dict.fromkeys(SCRIPTED, aws.url)
-    lines = [f'{service} = "{url}"' for service, url in urls.items()]
-    file.write_text("\n".join(["[aws.endpoints]", *lines, ""]))
-    async with begin(folder / "data", "--config", str(file), environment=NO_CREDENTIALS) as story:
-        await story.offer(ACME, SOURCE)
+    async with calling(urls, tmp_path_factory.mktemp("aws")) as story:
         yield story
 
 
@@ -66,35 +69,12 @@ def client(moto_url: str) -> Iterator[Callable[[str], Any]]:
         each.close()
 
 
-def arn(service: str, resource: str) -> str:
-    return f"arn:aws:{service}:{REGION}:{CUSTOMER}:{resource}"
-
-
-async def put(story: Story, kind: str, target: str, **more: Any) -> str:
-    """A rule for events of `kind` with one target, and one such event; its id."""
-    await story.rule(SOURCE, kind, {"detail": {"kind": [kind]}}, target, RoleArn=ROLE, **more)
-    detail = {"kind": kind, "n": 1.0, "é": "☃", "table": "orders"}
-    entry = {
-        "Source": SOURCE,
-        "DetailType": "order",
-        "Detail": json.dumps(detail, ensure_ascii=False),
-        "Time": "2026-11-25T10:00:00Z",
-    }
-    [event_id] = await story.put(ACME, entry)
-    return event_id
-
-
 async def until(look: Callable[[], Any]) -> Any:
     """What `look` finds, asked until it finds something."""
     async with asyncio.timeout(60):
         while not (found := await run(look)):
             pass
     return found
-
-
-def is_event(text: str | bytes, event_id: str) -> bool:
-    event = msgspec.json.decode(text)
-    return (event["id"], event["account"], event["detail"]["é"]) == (event_id, CUSTOMER, "☃")
 
 
 # -- at moto -------------------------------------------------------------------------------------------
