@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from partnerbus.model.delivery import NewRecord
@@ -229,6 +230,16 @@ async def test_a_target_starts_at_the_head_and_keeps_its_start(world: World, cus
     await customer("PutTargets", Rule="all", Targets=[queue("a")])
     assert stored(world)["a"].subscription != before.subscription
     assert stored(world)["a"].since == second_head
+
+
+async def test_an_ordered_target_stays_ordered(world: World, customer: Caller) -> None:
+    await customer("PutTargets", Rule="all", Targets=[queue("a")])
+    [rule] = world.services.catalog.list(Rule, "rule:")
+    [target] = rule.targets
+    ordered = msgspec.structs.replace(target, ordered_by="$.detail.customer")
+    await world.services.catalog.replace(rule, msgspec.structs.replace(rule, targets=(ordered,)))
+    await customer("PutTargets", Rule="all", Targets=[queue("a", Input="1")])
+    assert (stored(world)["a"].input, stored(world)["a"].ordered_by) == ("1", "$.detail.customer")
 
 
 async def test_sentences(customer: Caller) -> None:

@@ -1,14 +1,14 @@
-"""`partnerbus target`: targets that keep failing, and enabling those that were disabled for it."""
+"""`partnerbus target`: targets that keep failing, enabling those that were disabled for it, and order."""
 
 import click
 
-from partnerbus.api.admin.targets import Enabled, TargetList
+from partnerbus.api.admin.targets import Enabled, OrderView, TargetList
 from partnerbus.cli.asking import Asker, asks, columns, given
 
 
 @click.group()
 def target() -> None:
-    """List targets that keep failing; enable one that was disabled."""
+    """List targets that keep failing; enable one that was disabled; deliver to one in order."""
 
 
 @target.command("list")
@@ -43,3 +43,26 @@ def enable(asker: Asker, arn: str, **options: str | None) -> None:
     """Send to the target ARN again. What died meanwhile is redriven by `dead-letters redrive`."""
     done = asker.ask(Enabled, "POST", "/targets/enable", body={"arn": arn, **given(**options)})
     asker.tell(done, lambda: f"enabled {arn}")
+
+
+@target.command()
+@click.argument("rule")
+@click.argument("target_id", metavar="TARGET")
+@click.option("--by", metavar="PATH", help="Events with the same value there are delivered in order.")
+@click.option("--off", is_flag=True, help="In no order again.")
+@click.option("--bus", help="The rule's bus, by name or ARN.")
+@click.option("--region", help="Its region.")
+@click.option("--account", help="Its account.")
+@asks
+def order(asker: Asker, rule: str, target_id: str, by: str | None, off: bool, **options: str | None) -> None:
+    """Deliver to the target TARGET (an id) of RULE in order: --by '$.detail.customer'.
+
+    No event is attempted before every older one with the same value there is delivered or dead. Applies to
+    events that are routed from now on.
+    """
+    if (by is None) != off:
+        raise click.UsageError("say either --by PATH or --off")
+    body = {"rule": rule, "target": target_id, "by": by, **given(**options)}
+    done = asker.ask(OrderView, "POST", "/targets/order", body=body)
+    how = "in no order" if done.ordered_by is None else f"ordered by {done.ordered_by}"
+    asker.tell(done, lambda: f"target {done.target} of {done.rule_arn}: {how}")

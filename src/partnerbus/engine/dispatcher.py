@@ -303,6 +303,8 @@ class Dispatcher:
             pause = min(2 * pause, LONGEST_PAUSE)
         if is_held and ended.settlement.state is DeliveryState.OWED:
             self.owe(claim.lane, ended.settlement.due_at)
+        elif is_held and claim.key is not None:
+            self.owe(claim.lane)  # perhaps this one held another back
         self._tell(claim, ended, is_held)
 
     async def _settled(self, claim: Claim, settlement: Settlement) -> bool | None:
@@ -392,9 +394,9 @@ class Reservation:
         for lane, wanted in self._wanted.items():
             granted, used = self.granted[lane], self._used[lane]
             self._dispatcher.give_back(lane, granted - used)
-            if error is not None or used < granted:  # perhaps committed all the same
+            if error is not None or used < granted:  # perhaps committed all the same, or held back
                 self._dispatcher.look_later(lane)
-            elif granted < wanted:
+            if error is None and granted < wanted:
                 self._dispatcher.owe(lane)
 
 

@@ -6,8 +6,8 @@ owed to has been committed. One step of a router
 1. reads a batch of records after the cursor, bounded in records and, roughly, in bytes;
 2. matches each record once, against all rules of the bus at once;
 3. asks the dispatcher for slots in the lanes that the batch goes to. A delivery that has a slot is *born
-   claimed*: it is attempted at once, without being read again. The others wait in the store, and the
-   dispatcher is told of their lane;
+   claimed*: it is attempted at once, without being read again, unless the store holds it back for an elder
+   one of its key. The others wait in the store, and the dispatcher is told of their lane;
 4. commits the owed deliveries and the cursor together (`store.advance`).
 
 A crash before step 4 repeats the step; repeating it after step 4 is impossible, since the cursor has moved.
@@ -34,6 +34,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import NewDelivery, Record, delivery_id
+from partnerbus.model.paths import EventDocument
 from partnerbus.store.protocol import LIVE, START, Store
 
 RECORDS_AT_FIRST = 32
@@ -121,8 +122,14 @@ class Router:
             if routed and len(routed) % RECORDS_PER_TURN == 0:
                 await asyncio.sleep(0)
             match = self._routing.match(record)
+            document = EventDocument(record.event)
             owed = [
-                NewDelivery(subscription=found.id, lane=found.lane, position=record.position)
+                NewDelivery(
+                    subscription=found.id,
+                    lane=found.lane,
+                    position=record.position,
+                    key=found.key(document),
+                )
                 for found in match.owed
             ]
             routed.append(_Routed(record, match.rules, owed))

@@ -83,12 +83,14 @@ class NewDelivery(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `lane` is what is isolated from others: deliveries of one lane may hold up each other, never those of
     another. One that is `claimed` is born with a lease, for the node that routed it to attempt at once.
+    Of those of a subscription with the same `key` (16 bytes) one is attempted after the other, by position.
     """
 
     subscription: str
     lane: str
     position: int
     claimed: bool = False
+    key: bytes | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,6 +115,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempt: int
     token: int
     owed_at: datetime
+    key: bytes | None = None
 
     @property
     def delivery_id(self) -> str:
@@ -151,9 +154,10 @@ class Redrive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery as people see it. `due_at` is None once settled; `record` is None if it was trimmed.
+    """A delivery as people see it. `record` is None if it was trimmed.
 
-    It is owed since `owed_at`: when its event was stored, or when it was last redriven.
+    `due_at` is None once settled, and while an elder one of the same key is not. It is owed since `owed_at`:
+    when its event was stored, or when it was last redriven.
     """
 
     subscription: str

@@ -156,6 +156,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `since` is the head of the bus's log at that moment, so older events are never owed to it.
     `parameters` holds, as JSON text of the wire form and by its name there, each structure of the target that
     is given back exactly as it came; beside it stands what the engine and the targets read of them.
+    `ordered_by` is a path: events with the same value there are delivered one after the other.
     """
 
     id: str
@@ -178,6 +179,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sagemaker: SageMakerPipelineParameters | None = None
     app_sync: AppSyncParameters | None = None
     parameters: dict[str, str] = {}
+    ordered_by: str | None = None
 
 
 class Rule(Resource, frozen=True, kw_only=True, tag="rule"):

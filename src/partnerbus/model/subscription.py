@@ -1,8 +1,14 @@
 """A subscription: one (rule, target), as the engine sees it."""
 
+from functools import lru_cache
+from hashlib import blake2b
+
 import msgspec
 
+from partnerbus.model.paths import ANY, EventDocument, Path, PathError, parse_path, string_text
 from partnerbus.model.resources import Rule, RuleState, Target
+
+KEY_BYTES = 16
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +29,29 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     def lane(self) -> str:
         """What its deliveries share with those of other subscriptions: the target itself."""
         return self.target.arn
+
+    def key(self, document: EventDocument) -> bytes | None:
+        """What events that must be delivered in order have in common; None for one that needs no order.
+
+        It is made of the value at the target's `ordered_by`: strings are equal if they say the same, other
+        values if they are written the same. An event that has nothing there needs no order.
+        """
+        path = None if self.target.ordered_by is None else ordering_path(self.target.ordered_by)
+        try:
+            found = None if path is None else document.find(path)
+        except PathError:
+            return None
+        if found is None:
+            return None
+        same = b'"' + string_text(found).encode() if found[:1] == b'"' else found
+        return blake2b(same, digest_size=KEY_BYTES).digest()
+
+
+@lru_cache(maxsize=1_024)
+def ordering_path(text: str) -> Path | None:
+    """The path in `text`, if it is one that leads to one value."""
+    path = parse_path(text)
+    return None if path is None or not path.steps or ANY in path.steps else path
 
 
 def subscriptions(rule: Rule) -> tuple[Subscription, ...]:

@@ -181,6 +181,9 @@ class CursorStore(Protocol):
         `unmatched` counts the records since the last cursor that nothing matched. Gives claims for the
         deliveries that were born claimed, with leases of `lease`. Advancing to where the cursor already
         is, or behind it, changes nothing and gives nothing.
+
+        A delivery is held back while one of the same subscription and key, with a lower position, is owed or
+        claimed: it is not due, and there is no claim for it, even if it was to be born with one.
         """
 
 
@@ -193,8 +196,8 @@ class DeliveryStore(Protocol):
     async def claim(self, lane: str, limit: int, lease: timedelta) -> Claimed:
         """Claim up to `limit` deliveries of `lane` that are due, earliest first, one attempt each.
 
-        A delivery whose lease ended is due again. `next_due_at` leaves out what this call claimed.
-        **Ordered.**
+        A delivery whose lease ended is due again. `next_due_at` leaves out what this call claimed, and what
+        is held back. **Ordered.**
         """
 
     async def extend(self, claims: Sequence[Claim], lease: timedelta) -> Sequence[bool]:
@@ -203,7 +206,8 @@ class DeliveryStore(Protocol):
     async def settle(self, claim: Claim, settlement: Settlement) -> bool:
         """End a claim as `settlement` says. **Ordered.** False, and no change, if it is no longer held.
 
-        A delivery that ends without an attempt does not count this claim's.
+        A delivery that ends without an attempt does not count this claim's. One that ends lets the next of
+        its key, which it held back, be due at once.
 
         A claim is held until its delivery is claimed anew or the store is opened anew, even if its lease
         has ended: a late answer that nobody overtook is better than a repeat.
@@ -216,8 +220,9 @@ class DeliveryStore(Protocol):
         """Owe dead deliveries anew, as `how` says; give how many were dead and died in time. **Ordered.**
 
         Attempts are counted from 1 again, and it is owed since it is due. A record that was trimmed is in its
-        log again, at its old position, until it is trimmed anew: it was accepted and routed before. All of
-        `ids` are redriven together or none.
+        log again, at its old position, until it is trimmed anew: it was accepted and routed before. It has
+        no key any more: it is out of order, so it neither waits nor holds back others. All of `ids` are
+        redriven together or none.
         """
 
     async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:

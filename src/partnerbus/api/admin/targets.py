@@ -1,13 +1,15 @@
-"""Targets that keep failing, those that were disabled for it, and enabling them again."""
+"""Targets that keep failing, those that were disabled for it, enabling them again; and targets' order."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
+from partnerbus.api.admin.logs import BusFilter, BusRef
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.engine.target_health import failing_targets
-from partnerbus.model.resources import FailingTarget
+from partnerbus.model.resources import FailingTarget, Rule
+from partnerbus.model.subscription import ordering_path
 
 
 class TargetFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -22,6 +24,23 @@ class TargetFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 class Enable(TargetFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     arn: str
+
+
+class OrderedTarget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which target of which rule, and the path by which it is ordered; None for no order."""
+
+    rule: str
+    target: str
+    by: str | None
+    account: str | None = None
+    region: str | None = None
+    bus: str | None = None
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True):
+    rule_arn: str
+    target: str
+    ordered_by: str | None
 
 
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +87,37 @@ async def enable(services: AdminServices, request: Request) -> Enabled:
     return Enabled(enabled=len(disabled))
 
 
+async def order(services: AdminServices, request: Request) -> OrderView:
+    """Deliver what is routed from now on in order, by what stands at a path, or in no order."""
+    wanted = request.body_as(OrderedTarget)
+    if wanted.by is not None and ordering_path(wanted.by) is None:
+        raise AdminRefused(f"{wanted.by!r} is no path to one value, like $.detail.customer")
+    rule = _rule(services, wanted)
+    before = next(target for target in rule.targets if target.id == wanted.target)
+    after = msgspec.structs.replace(before, ordered_by=wanted.by)
+    targets = tuple(after if target is before else target for target in rule.targets)
+    await services.catalog.replace(rule, msgspec.structs.replace(rule, targets=targets))
+    return OrderView(rule_arn=rule.arn, target=after.id, ordered_by=after.ordered_by)
+
+
+def _rule(services: AdminServices, wanted: OrderedTarget) -> Rule:
+    """The one rule of that name with such a target."""
+    buses = BusFilter(account=wanted.account, region=wanted.region, bus=wanted.bus)
+    found = [
+        rule
+        for rule in services.catalog.list(Rule, "rule:")
+        if rule.name == wanted.rule and wanted.target in {target.id for target in rule.targets}
+        if buses.picks(BusRef(account=rule.account, region=rule.region, name=rule.bus))
+    ]
+    if not found:
+        raise AdminRefused(f"there is no rule {wanted.rule} with a target {wanted.target}", 404)
+    if len(found) > 1:
+        raise AdminRefused(
+            f"there are {len(found)} rules {wanted.rule}; say whose, in which region, on which bus"
+        )
+    return found[0]
+
+
 def _disabled(services: AdminServices, wanted: Enable) -> Sequence[FailingTarget]:
     return [
         each
@@ -94,4 +144,5 @@ def _view(found: FailingTarget, held_until: datetime | None) -> TargetView:
 ROUTES = (
     Route("GET", "/targets/failing", list_failing),
     Route("POST", "/targets/enable", enable),
+    Route("POST", "/targets/order", order),
 )

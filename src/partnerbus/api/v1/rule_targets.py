@@ -183,6 +183,7 @@ def _target(shape: TargetShape, before: Target | None, since: int, call: Call) -
         sagemaker=typed(shape.sage_maker_pipeline_parameters, SageMakerPipelineParameters),
         app_sync=typed(shape.app_sync_parameters, AppSyncParameters),
         parameters=_as_they_came(shape),
+        ordered_by=before.ordered_by if before else None,
     )
 
 

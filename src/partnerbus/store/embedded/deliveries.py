@@ -3,7 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -35,6 +35,26 @@ _encode = msgspec.json.Encoder().encode
 _decode_attempts = msgspec.json.Decoder(tuple[msgspec.Raw, ...]).decode
 
 
+HELD = END
+"""When a delivery is due that is held back by an elder one of its key."""
+
+_RELEASE = (
+    f"UPDATE deliveries SET due_at = ? WHERE subscription = ? AND due_at = {HELD} AND position = "  # noqa: S608
+    "(SELECT min(position) FROM deliveries INDEXED BY deliveries_of_key "
+    "WHERE subscription = ? AND key = ? AND key IS NOT NULL AND due_at IS NOT NULL)"
+)
+
+
+def release(connection: sqlite3.Connection, subscription: int, key: bytes, now: int) -> None:
+    """Let the eldest delivery of a key that is not settled be due, if it was held back."""
+    connection.execute(_RELEASE, (now, subscription, subscription, key))
+
+
+def due_or_held(due_at: int | None) -> datetime | None:
+    """The instant in a `due_at`; None if it is settled or held back."""
+    return None if due_at is None or due_at == HELD else from_micros(due_at)
+
+
 class Last(msgspec.Struct, frozen=True, omit_defaults=True):
     """A settlement as it is stored: its attempt is the last one of the delivery's attempts."""
 
@@ -61,8 +81,9 @@ class Claiming(msgspec.Struct, frozen=True, gc=False):
 
 _DUE = (
     "SELECT d.subscription, (SELECT name FROM names WHERE id = d.subscription), d.attempts_made, "  # noqa: S608
-    f"{OWED_AT}, r.log, {RECORD_COLUMNS} FROM deliveries d INDEXED BY deliveries_due CROSS JOIN records r "
-    "ON r.position = d.position WHERE d.lane = ? AND d.due_at IS NOT NULL AND d.due_at <= ? "
+    f"{OWED_AT}, d.key, r.log, {RECORD_COLUMNS} FROM deliveries d INDEXED BY deliveries_due "
+    "CROSS JOIN records r ON r.position = d.position "
+    "WHERE d.lane = ? AND d.due_at IS NOT NULL AND d.due_at <= ? "
     "ORDER BY d.due_at, d.state, d.position, d.subscription LIMIT ?"
 )
 _NEXT_DUE = (
@@ -86,7 +107,7 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
     due = tables.connection.execute(_DUE, (lane, command.now, command.limit)).fetchall()
     next_due = tables.connection.execute(_NEXT_DUE, (lane, len(due))).fetchone()
     claims, taken = [], []
-    for subscription, name, attempts_made, owed_at, log, *row in due:
+    for subscription, name, attempts_made, owed_at, key, log, *row in due:
         record = make_record(tables.logs_by_id[log].name, tuple(row))
         token, attempt = tables.next_token(), attempts_made + 1
         taken.append((token, command.leased_until, record.position, subscription))
@@ -98,10 +119,11 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
                 attempt=attempt,
                 token=token,
                 owed_at=from_micros(owed_at),
+                key=key,
             )
         )
     execute_many(tables.connection, _TAKE, taken)
-    return Claimed(claims=claims, next_due_at=from_micros(next_due[0]) if next_due else None)
+    return Claimed(claims=claims, next_due_at=due_or_held(next_due[0]) if next_due else None)
 
 
 CLAIM: Verb[Claiming, Claimed] = Verb(_claim, committed=Failpoint.CLAIM_COMMITTED)
@@ -164,7 +186,14 @@ def _settle(tables: Tables, commands: Sequence[Settling]) -> list[bool]:
         if is_settled and command.settlement.state is not DeliveryState.OWED:
             log = tables.log(command.claim.record.log)
             tables.count(log.id, command.settlement.state.value)
+            _let_the_next_go(tables, command)
     return settled
+
+
+def _let_the_next_go(tables: Tables, command: Settling) -> None:
+    key, subscription = command.claim.key, tables.number_if_known(command.claim.subscription)
+    if key is not None and subscription is not None:
+        release(tables.connection, subscription, key, command.now)
 
 
 def _settle_again(
@@ -249,7 +278,7 @@ class Redriving(msgspec.Struct, frozen=True, gc=False):
 _DIED_IN_TIME = f"WHERE position = ? AND subscription = ? AND state = {DEAD} AND settled_at <= ?"
 _REDRIVE = (
     f"UPDATE deliveries SET state = {OWED}, due_at = ?, redriven_at = ?, settled_at = NULL, "  # noqa: S608
-    f"attempts_made = 0, redriven = redriven + 1 {_DIED_IN_TIME}"
+    f"attempts_made = 0, redriven = redriven + 1, key = NULL {_DIED_IN_TIME}"
 )
 _DROP_ONE = f"UPDATE deliveries SET state = {_DROPPED} {_DIED_IN_TIME}"  # noqa: S608
 _OWE_ANOTHER = (

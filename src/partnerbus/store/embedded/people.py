@@ -10,7 +10,7 @@ import msgspec
 
 from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, Settlement
 from partnerbus.store.embedded.database import END, from_micros
-from partnerbus.store.embedded.deliveries import OWED_AT, Last, decode_attempts
+from partnerbus.store.embedded.deliveries import OWED_AT, Last, decode_attempts, due_or_held
 from partnerbus.store.embedded.records import make_record, to_datetime
 from partnerbus.store.embedded.states import NUMBERS, STATES
 from partnerbus.store.embedded.tables import LEDGER
@@ -162,7 +162,7 @@ def _delivery(row: Row) -> Delivery:
         state=STATES[state],
         attempts_made=made,
         owed_at=from_micros(owed_at),
-        due_at=to_datetime(due_at),
+        due_at=due_or_held(due_at),
         settled_at=to_datetime(settled_at),
         attempts=attempts,
         last=_settlement(row[12], attempts),

@@ -1,14 +1,14 @@
 """Routing: what is owed, what is kept and the cursor, together."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.model.delivery import Claim, NewDelivery, Record
 from partnerbus.store.embedded.database import to_micros
-from partnerbus.store.embedded.deliveries import CLAIMED, OWED, token_of
+from partnerbus.store.embedded.deliveries import CLAIMED, HELD, OWED, release, token_of
 from partnerbus.store.embedded.records import keep, stored_record
 from partnerbus.store.embedded.tables import Log, Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
@@ -39,8 +39,13 @@ class Advanced(msgspec.Struct, frozen=True, gc=False):
 _NOTHING = Advanced((), ())
 
 _OWE = (
-    "INSERT INTO deliveries (position, subscription, lane, state, attempts_made, due_at, token, redriven) "
-    "{rows} ON CONFLICT (position, subscription) DO NOTHING"
+    "INSERT INTO deliveries "
+    "(position, subscription, lane, state, attempts_made, due_at, token, redriven, key) {rows} "
+    "ON CONFLICT (position, subscription) DO NOTHING"
+)
+_ELDER = (
+    "SELECT 1 FROM deliveries INDEXED BY deliveries_of_key WHERE subscription = ? AND key = ? "
+    "AND key IS NOT NULL AND due_at IS NOT NULL AND position < ? LIMIT 1"
 )
 _MOVE_CURSOR = (
     "INSERT INTO cursors (log, name, position) VALUES (?, ?, ?) "
@@ -66,20 +71,53 @@ def _advance_one(tables: Tables, command: Advancing) -> Advanced:
 
 
 def _owe(tables: Tables, command: Advancing) -> list[Claim]:
-    rows = [_owed_row(tables, command, new) for new in command.owed]
+    held = _held(tables, command.owed)
+    rows = [_owed_row(tables, command, new, new in held) for new in command.owed]
     owed = execute_many(tables.connection, _OWE, rows)
     tables.log(command.log).owed += owed
-    born = [(new, row[-2]) for new, row in zip(command.owed, rows, strict=True) if new.claimed]
+    pairs = zip(command.owed, rows, strict=True)
+    born = [(new, token) for new, (*_, token, _, _) in pairs if isinstance(token, int)]
     if owed < len(rows):  # another cursor owed some of them before: their claims are not ours
         born = [(new, token) for new, token in born if _token(tables, new) == token]
-    return [_born_claim(tables, command, new, token) for new, token in born if token is not None]
+        _release(tables, held, command.now)  # nor do they hold back others if they are settled
+    return [_born_claim(tables, command, new, token) for new, token in born]
 
 
-def _owed_row(tables: Tables, command: Advancing, new: NewDelivery) -> tuple[int | None, ...]:
-    token = tables.next_token() if new.claimed else None
-    state, due_at = (CLAIMED, command.leased_until) if new.claimed else (OWED, command.now)
+def _held(tables: Tables, owed: Sequence[NewDelivery]) -> frozenset[NewDelivery]:
+    """Those that have an elder one of their key, here or in the store."""
+    held: set[NewDelivery] = set()
+    eldest: set[tuple[str, bytes]] = set()
+    for new in owed:
+        if new.key is None:
+            continue
+        if (new.subscription, new.key) in eldest or _has_elder(tables, new):
+            held.add(new)
+        eldest.add((new.subscription, new.key))
+    return frozenset(held)
+
+
+def _has_elder(tables: Tables, new: NewDelivery) -> bool:
+    subscription = tables.number_if_known(new.subscription)
+    key = (subscription, new.key, new.position)
+    return tables.connection.execute(_ELDER, key).fetchone() is not None
+
+
+def _release(tables: Tables, held: Iterable[NewDelivery], now: int) -> None:
+    for new in held:
+        if new.key is not None:
+            release(tables.connection, tables.number(new.subscription), new.key, now)
+
+
+def _owed_row(
+    tables: Tables, command: Advancing, new: NewDelivery, is_held: bool
+) -> tuple[int | bytes | None, ...]:
+    is_claimed = new.claimed and not is_held
+    token = tables.next_token() if is_claimed else None
+    state, due_at = (
+        (CLAIMED, command.leased_until) if is_claimed else (OWED, HELD if is_held else command.now)
+    )
     subscription, lane = tables.number(new.subscription), tables.number(new.lane)
-    return (new.position, subscription, lane, state, int(new.claimed), due_at, token, 0)
+    return (new.position, subscription, lane, state, int(is_claimed), due_at, token, 0, new.key)
 
 
 def _born_claim(tables: Tables, command: Advancing, new: NewDelivery, token: int) -> Claim:
@@ -91,6 +129,7 @@ def _born_claim(tables: Tables, command: Advancing, new: NewDelivery, token: int
         attempt=1,
         token=token,
         owed_at=record.stored_at,
+        key=new.key,
     )
 
 

@@ -1,4 +1,4 @@
--- The whole state of an embedded store, version 2 (PRAGMA user_version).
+-- The whole state of an embedded store, version 3 (PRAGMA user_version).
 -- Instants are integer microseconds since 1970, UTC. Names are stored once and used by number.
 
 -- What must never go back, even if the rows that carried it are gone.
@@ -57,7 +57,8 @@ CREATE TABLE cursors (
 ) STRICT, WITHOUT ROWID;
 
 -- By position, so that a router's commit writes neighbouring rows. `due_at` is when it may be claimed: the
--- retry's instant while it is owed, the end of the lease while it is claimed, NULL once it is settled.
+-- retry's instant while it is owed, the end of the lease while it is claimed, NULL once it is settled; at the end
+-- of time while an elder of the same subscription and key is not settled.
 CREATE TABLE deliveries (
     position INTEGER NOT NULL REFERENCES records (position),
     subscription INTEGER NOT NULL,
@@ -71,11 +72,13 @@ CREATE TABLE deliveries (
     redriven_at INTEGER,         -- the last time; it is owed since then, or else since its record was stored
     attempts BLOB,               -- JSON, oldest first
     last BLOB,                   -- JSON, the last settlement
+    key BLOB,                    -- what must be delivered in order; NULL if nothing must
     PRIMARY KEY (position, subscription)
 ) STRICT, WITHOUT ROWID;
 
 -- `state` is here so that opening finds the claims of a dead process without a look at every owed row.
 CREATE INDEX deliveries_due ON deliveries (lane, due_at, state) WHERE due_at IS NOT NULL;
+CREATE INDEX deliveries_of_key ON deliveries (subscription, key, position) WHERE key IS NOT NULL AND due_at IS NOT NULL;
 CREATE INDEX deliveries_of_subscription ON deliveries (subscription, position);
 CREATE INDEX deliveries_dead ON deliveries (position, subscription) WHERE state = 3;
 CREATE INDEX deliveries_dead_since ON deliveries (settled_at) WHERE state = 3;

@@ -14,6 +14,7 @@ import pytest
 from partnerbus.store.protocol import Store
 from partnerbus.testing.store_contract.deliveries import ClaimContract, DeadLetterContract
 from partnerbus.testing.store_contract.logs import CursorContract, LogContract
+from partnerbus.testing.store_contract.ordering import OrderingContract
 from partnerbus.testing.store_contract.redrive import RedriveContract
 from partnerbus.testing.store_contract.registry import CloseContract, RegistryContract
 from partnerbus.testing.store_contract.trim import TrimContract
@@ -29,6 +30,7 @@ class StoreContract(
     ClaimContract,
     DeadLetterContract,
     RedriveContract,
+    OrderingContract,
     RegistryContract,
     CloseContract,
 ):
