@@ -90,7 +90,7 @@ async def closed_loop(url: str, requests: Sequence[bytes], *, connections: int, 
 
 
 async def open_loop(
-    url: str, make: Callable[[int], bytes], *, rate: int, count: int, connections: int = 32
+    url: str, make: Callable[[int], bytes], *, rate: float, count: int, connections: int = 32
 ) -> list[float]:
     """Send `count` requests by the schedule of `rate` a second, however slow the answers are.
 
