@@ -173,7 +173,10 @@ async def test_many_sick_targets_do_not_delay_a_sound_one(parts: Parts) -> None:
             target = new_target(retry={"max_retries": 185, "max_age_seconds": 86_400})
             world.targets.answers[target.arn] = [*[UNAVAILABLE] * 8, never]
             await world.rule(sick_bus, target, name=f"rule{number}")
-        await world.put(sick_bus, 9)
+        await world.put(sick_bus, 8)
+        await world.engine.idle()  # all have failed, and will hang
+        assert len(world.targets.received) == 8 * 40
+        await world.put(sick_bus)
         sound = new_target()
         await world.rule(bus, sound)
         for _ in range(20):

@@ -77,7 +77,7 @@ async def test_what_never_ends_is_cut(receiver: Receiver, name: str):
     receiver.script("/", ENDLESS[name])
     outbound = AiohttpOutbound(SystemClock(), AddressGuard(allow_private=True))
     request = OutboundRequest(method="POST", url=receiver.url, timeout=timedelta(seconds=1))
-    other = OutboundRequest(method="POST", url=f"{receiver.url}/other")
+    other = OutboundRequest(method="POST", url=f"{receiver.url}/other", timeout=timedelta(seconds=60))
     tracemalloc.start()
     try:
         cut = asyncio.create_task(outbound.send(request))
