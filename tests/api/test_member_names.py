@@ -17,6 +17,7 @@ from partnerbus.api.v1 import (
     event_patterns,
     event_sources,
     partner_sources,
+    permissions,
     rule_targets,
     rules,
 )
@@ -30,6 +31,7 @@ FAMILIES = (
     event_patterns,
     event_sources,
     partner_sources,
+    permissions,
     rule_targets,
     rules,
 )
@@ -64,8 +66,10 @@ ANSWERS: dict[str, type[Output] | None] = {
     "ListRuleNamesByTarget": rules.ByTargetOutput,
     "ListRules": rules.ListRulesOutput,
     "ListTargetsByRule": rule_targets.ListTargetsOutput,
+    "PutPermission": None,
     "PutRule": rules.PutOutput,
     "PutTargets": rule_targets.ChangeOutput,
+    "RemovePermission": None,
     "RemoveTargets": rule_targets.ChangeOutput,
     "TestEventPattern": event_patterns.PatternOutput,
     "UpdateApiDestination": api_destinations.ChangeOutput,

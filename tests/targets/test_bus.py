@@ -1,5 +1,8 @@
 """Buses as targets."""
 
+import json
+
+import msgspec
 import pytest
 
 from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
@@ -7,7 +10,7 @@ from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import EventBus
 from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.invoker import Invocation
-from tests.targets.things import Resources, a_bus, a_rule, a_target, an_invocation
+from tests.targets.things import ACCOUNT, Resources, a_bus, a_rule, a_target, an_invocation
 
 
 class Forwarded:
@@ -29,6 +32,61 @@ async def test_same_account_any_region(bus):
     reply = await BusInvoker(Resources(bus), forward).invoke(an_invocation(a_target(bus.arn)))
     assert reply.accepted
     assert forward.seen == [("s-1", bus.arn)]
+
+
+OTHER = "2" * 12
+THEIRS = a_bus(account=OTHER)
+
+
+def policy(effect: str, condition: object = None, principal: str = ACCOUNT) -> str:
+    statement = {
+        "Effect": effect,
+        "Principal": {"AWS": principal},
+        "Action": "events:PutEvents",
+        "Resource": "*",
+        "Condition": condition or {},
+    }
+    return json.dumps({"Statement": [statement]})
+
+
+@pytest.mark.parametrize(
+    ("bus", "text", "accepted"),
+    [
+        (THEIRS, None, False),
+        (THEIRS, policy("Allow"), True),
+        (THEIRS, policy("Allow", principal=OTHER), False),
+        (THEIRS, policy("Allow", {"Bool": {"events:eventBusInvocation": "true"}}), True),
+        (THEIRS, policy("Allow", {"ArnLike": {"aws:SourceArn": a_rule().arn}}), True),
+        (THEIRS, policy("Allow", {"ArnLike": {"aws:SourceArn": a_rule().arn + "x"}}), False),
+        (THEIRS, policy("Allow", {"StringEquals": {"aws:SourceAccount": ACCOUNT}}), True),
+        (THEIRS, policy("Allow", {"StringEquals": {"events:detail-type": "Order Placed"}}), True),
+        (THEIRS, policy("Allow", {"StringEquals": {"events:source": "other"}}), False),
+        (THEIRS, "no policy any more", False),
+        (a_bus(), policy("Allow", principal=OTHER), True),
+        (a_bus(), policy("Deny"), False),
+    ],
+)
+async def test_the_policy_of_the_bus_decides(bus, text, accepted):
+    bus = msgspec.structs.replace(bus, policy=text)
+    forward = Forwarded()
+    reply = await BusInvoker(Resources(bus), forward).invoke(an_invocation(a_target(bus.arn)))
+    error = None if accepted else ErrorCode.NO_PERMISSIONS
+    assert (reply.error, reply.retryable, bool(forward.seen)) == (error, False, accepted)
+
+
+async def test_whether_another_account_has_a_bus_is_not_told():
+    target = a_target(THEIRS.arn)
+    unknown = await BusInvoker(Resources(), Forwarded()).invoke(an_invocation(target))
+    known = await BusInvoker(Resources(THEIRS), Forwarded()).invoke(an_invocation(target))
+    assert unknown == known
+
+
+async def test_a_dead_letter_of_a_loop_shows_the_path():
+    via, here = a_bus("first"), a_bus("default")
+    invocation = an_invocation(a_target(via.arn), via=via.arn)
+    reply = await BusInvoker(Resources(via), Forwarded()).invoke(invocation)
+    assert reply.error is ErrorCode.THIRD_ACCOUNT_HOP_DETECTED
+    assert f"{via.arn} -> {here.arn} -> {via.arn}" in reply.message
 
 
 @pytest.mark.parametrize(
@@ -62,3 +120,15 @@ def test_refusals():
     invoker = BusInvoker(Resources(), Forwarded())
     assert invoker.refusal(a_target(a_bus("later").arn), a_rule()) is None
     assert invoker.refusal(a_target("arn:aws:events:us-east-1:1:event-bus/"), a_rule()) is not None
+
+
+def test_a_bus_of_another_account_takes_a_role_and_whole_events():
+    def refusal(**members):
+        target = msgspec.structs.replace(a_target(THEIRS.arn), **members)
+        return BusInvoker(Resources(), Forwarded()).refusal(target, a_rule())
+
+    role = "arn:aws:iam::123456789012:role/r"
+    assert refusal() == f"RoleArn is required for target {THEIRS.arn}."
+    assert refusal(role_arn=role) is None
+    assert "InputPath" in refusal(role_arn=role, input_path="$.detail")
+    assert "InputPath" in refusal(role_arn=role, input="{}")

@@ -45,6 +45,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     entries_bytes: int = 1_048_576
     pattern_characters: int = 2_048
+    policy_characters: int = 10_240
     rules_per_bus: int = 300
     wildcard_rules_per_bus: int = 30
     targets_per_rule: int = 5

@@ -9,7 +9,7 @@ from partnerbus.model.resources import EventBus
 def find_bus(services: Services, call: Call, name_or_arn: str | None) -> EventBus:
     """The caller's bus; the default one if it names none. Refused if there is no such bus (recorded).
 
-    A bus of another account would take a bus policy that allows it, which nobody can set here yet.
+    Bus policies open a bus of another account to events, and to nothing else here.
     """
     name = name_or_arn or DEFAULT_BUS
     arn = Arn.parse(name)
@@ -23,6 +23,12 @@ def find_bus(services: Services, call: Call, name_or_arn: str | None) -> EventBu
     if bus is None:
         raise no_such_bus(name)
     return bus
+
+
+async def replace_bus(services: Services, before: EventBus, after: EventBus) -> None:
+    """Store the change of a bus; a default bus is stored for the first time when it is changed."""
+    stored = services.catalog.get(EventBus, before.key) is not None
+    await (services.catalog.replace(before, after) if stored else services.catalog.create(after))
 
 
 def no_such_bus(name: str) -> ApiError:

@@ -8,7 +8,7 @@ import msgspec
 
 from partnerbus.api.errors import already_exists, invalid, invalid_state, limit_exceeded, not_found, refuse
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
-from partnerbus.api.v1.buses import find_bus, no_such_bus
+from partnerbus.api.v1.buses import find_bus, no_such_bus, replace_bus
 from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.api.v1.partner_sources import sources_of
 from partnerbus.api.v1.shapes import DeadLetterConfig, Shape, Tag, bus_dead_letter_arn, retried, tags_by_key
@@ -252,8 +252,7 @@ async def _update(services: Services, call: Call, given: UpdateInput) -> EventBu
     if given.log_config is not None:
         changes["log_config"] = _stored_log_config(given.log_config)
     after = msgspec.structs.replace(before, **changes)
-    stored = services.catalog.get(EventBus, before.key) is not None
-    await (services.catalog.replace(before, after) if stored else services.catalog.create(after))
+    await replace_bus(services, before, after)
     return after
 
 

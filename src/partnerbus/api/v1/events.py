@@ -27,6 +27,7 @@ from partnerbus.api.operation import (
 )
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
 from partnerbus.model.arns import DEFAULT_BUS, Arn
+from partnerbus.model.bus_policy import Put, may_put
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.detail import compact_detail
 from partnerbus.model.event import Event, event_time
@@ -115,18 +116,25 @@ class Drop(msgspec.Struct, frozen=True):
     """The entry gets an id, and nobody gets the event."""
 
 
-Destination = EventBus | Drop | EntryRefusal
+class Into(msgspec.Struct, frozen=True):
+    """The event goes to a bus, and is `account`'s."""
+
+    bus: EventBus
+    account: str
+
+
+Destination = Into | Drop | EntryRefusal
 
 
 async def put_events(services: Services, call: Call, request: PutEventsInput) -> PutEventsOutput:
-    """Entries of the caller's own, to buses of its account."""
+    """Entries of the caller's own, to buses of its account and to those of others whose policy allows it."""
     if request.endpoint_id is not None:
         raise invalid("Parameter EndpointId is not valid. Reason: Global endpoints are not supported here.")
 
     def destination(entry: PutEventsEntry) -> Destination:
         if entry.source.startswith(RESERVED_SOURCES):
             return EntryRefusal(NOT_AUTHORIZED_FOR_SOURCE, "Not authorized for the source.")
-        return _named_bus(services, call, entry.event_bus_name)
+        return _named_bus(services, call, entry)
 
     return await _put(services, call, request.entries, destination)
 
@@ -147,7 +155,7 @@ async def put_partner_events(
         verdict = judge(services.catalog, call.region, source, call.partner, call.any_partner, now)
         match verdict:
             case AcceptInto(bus):
-                return bus
+                return Into(bus, bus.account)
             case AcceptAndDrop():
                 return Drop()
             case Reject.NOT_THE_PARTNERS:
@@ -158,18 +166,23 @@ async def put_partner_events(
     return await _put(services, call, request.entries, lambda entry: bus_of(entry.source))
 
 
-def _named_bus(services: Services, call: Call, name: str) -> Destination:
-    """A bus by name or ARN. One that does not exist swallows what is put to it (recorded)."""
-    account, region = call.account, call.region
+def _named_bus(services: Services, call: Call, entry: PutEventsEntry) -> Destination:
+    """A bus by name or ARN. One of the caller's that does not exist swallows what is put to it (recorded).
+
+    Whether another account has such a bus is told only to those who may put on it.
+    """
+    account, region, name = call.account, call.region, entry.event_bus_name
     parsed = Arn.parse(name)
     if parsed is not None:
         account, region = parsed.account, parsed.region
         name = parsed.resource.removeprefix("event-bus/")
-    if account != call.account:
-        return EntryRefusal(ACCESS_DENIED, f"Not authorized to put events to event bus {parsed}.")
+    bus = services.catalog.bus(account, region, name)
+    put = Put(account=call.account, source=entry.source, detail_type=entry.detail_type)
+    if account != call.account if bus is None else not may_put(bus, put):
+        return EntryRefusal(ACCESS_DENIED, f"Not authorized to put events to event bus {parsed or name}.")
     if region != call.region:
         return _invalid("EventBusName", f"The event bus is not in {call.region}.")
-    return services.catalog.bus(account, region, name) or Drop()
+    return Drop() if bus is None else Into(bus, call.account)
 
 
 # -- what both have in common ------------------------------------------------------------------------------
@@ -238,11 +251,11 @@ def _judge(
         source=entry.source,
         account=found.account,
         time=event_time(now if entry.time is None else from_epoch_seconds(math.floor(entry.time))),
-        region=found.region,
+        region=found.bus.region,
         resources=entry.resources,
         detail=detail,
     )
-    return _Taken(ids[0], NewRecord(log=found.log, dedup_id=ids[1], event=event))
+    return _Taken(ids[0], NewRecord(log=found.bus.log, dedup_id=ids[1], event=event))
 
 
 def _argument_refusal(entry: AnyEntry) -> EntryRefusal | None:

@@ -11,6 +11,7 @@ from partnerbus.api.v1 import (
     event_sources,
     events,
     partner_sources,
+    permissions,
     rule_targets,
     rules,
 )
@@ -22,6 +23,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **event_sources.OPERATIONS,
     **events.OPERATIONS,
     **partner_sources.OPERATIONS,
+    **permissions.OPERATIONS,
     **rule_targets.OPERATIONS,
     **rules.OPERATIONS,
     **event_patterns.OPERATIONS,
