@@ -101,18 +101,77 @@ async def test_a_rule_needs_something_to_match(customer: Caller) -> None:
     assert "EventPattern" in message
 
 
-async def test_schedules_are_never_stored(world: World, customer: Caller) -> None:
+async def test_schedules_are_for_the_default_bus(world: World, customer: Caller) -> None:
     await customer("CreateEventBus", Name="orders")
-    for members in ({}, {"EventPattern": PATTERN}):
+    for members in ({}, {"EventPattern": PATTERN}, {"ScheduleExpression": "nonsense"}):
         schedule = {"Name": "tick", "ScheduleExpression": "rate(1 minute)", **members}
         assert await refusal(customer, "PutRule", EventBusName="orders", **schedule) == (
             "ValidationException",
             "ScheduleExpression is supported only on the default event bus.",
         )
-        code, message = await refusal(customer, "PutRule", **schedule)
-        assert code == "ValidationException"
-        assert "does not run schedules" in message
     assert list(world.services.catalog.list(Rule, "rule:")) == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "",
+        "rate(10 minute)",
+        "rate(1 minutes)",
+        "rate(0 minutes)",
+        "rate(-1 minutes)",
+        "rate(10 seconds)",
+        "rate(10 years)",
+        "rate(10 MINUTES)",
+        "rate( 10 minutes )",
+        " rate(10 minutes)",
+        "cron(0 0 * * * *)",
+        "cron(0 0 1 * 1 *)",
+        "cron(0 0 1 * ?)",
+    ],
+)
+async def test_what_is_no_schedule_is_never_stored(world: World, customer: Caller, expression: str) -> None:
+    sentence = ("ValidationException", "Parameter ScheduleExpression is not valid.")
+    for members in ({}, {"EventPattern": PATTERN}):
+        schedule = {"Name": "tick", "ScheduleExpression": expression, **members}
+        assert await refusal(customer, "PutRule", **schedule) == sentence
+    assert list(world.services.catalog.list(Rule, "rule:")) == []
+
+
+async def test_a_schedule_is_shown_and_replaced_with_its_rule(world: World, customer: Caller) -> None:
+    cron = "cron(0/30 20-2 ? * MON-FRI *)"
+    await customer("PutRule", Name="tick", ScheduleExpression=cron, EventPattern=PATTERN)
+    described = await customer("DescribeRule", Name="tick")
+    (listed,) = (await customer("ListRules"))["Rules"]
+    assert described["ScheduleExpression"] == listed["ScheduleExpression"] == cron
+    assert described["EventPattern"] == PATTERN
+    await customer("PutRule", Name="tick", EventPattern=PATTERN)
+    assert "ScheduleExpression" not in await customer("DescribeRule", Name="tick")
+    (rule,) = world.services.catalog.list(Rule, "rule:")
+    assert (rule.schedule, rule.scheduled_at) == (None, None)
+
+
+async def test_since_when_a_schedule_counts(world: World, customer: Caller) -> None:
+    rate: dict[str, object] = {"Name": "tick", "ScheduleExpression": "rate(1 hour)"}
+
+    async def counts_since(operation: str, **members: object) -> bool:
+        """Whether the schedule counts from this call on."""
+        await world.advance(minutes=1)
+        await customer(operation, **members)
+        (rule,) = world.services.catalog.list(Rule, "rule:")
+        assert rule.scheduled_at is not None
+        return rule.scheduled_at == world.clock.now()
+
+    assert await counts_since("PutRule", **rate)
+    assert not await counts_since("PutRule", **rate, Description="what deployment tools put again")
+    assert not await counts_since("EnableRule", Name="tick")
+    assert not await counts_since("DisableRule", Name="tick")
+    assert not await counts_since("PutRule", **rate, State="DISABLED")
+    assert await counts_since("EnableRule", Name="tick")
+    assert not await counts_since("PutRule", **rate, State=CLOUDTRAIL)
+    assert await counts_since("PutRule", **rate | {"ScheduleExpression": "rate(2 hours)"})
+    await customer("DisableRule", Name="tick")
+    assert await counts_since("PutRule", **rate | {"ScheduleExpression": "rate(2 hours)"})
 
 
 async def test_cloudtrail_events_are_not_for_partner_buses(world: World, customer: Caller) -> None:

@@ -1,4 +1,4 @@
-"""The engine: publisher, routers, dispatcher and sweeps, put together."""
+"""The engine: publisher, routers, dispatcher, schedules and sweeps, put together."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,6 +17,7 @@ from partnerbus.engine.matching import Matching
 from partnerbus.engine.publish import Publisher
 from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
 from partnerbus.engine.router import Routers, Routing
+from partnerbus.engine.schedules import Schedules
 from partnerbus.engine.supervisor import Supervisor, Sweep
 from partnerbus.engine.target_health import SWEEP_EVERY as FORGET_EVERY
 from partnerbus.engine.target_health import TargetHealth, failing_targets
@@ -104,6 +105,7 @@ class Engine:
         )
         self._routers = Routers(routing, self._changed.set)
         self.publisher = Publisher(store, self._routers.news)
+        self._schedules = Schedules(catalog, clock, log, self._changed.set)
         self._gates = gates
         self._parts: Mapping[str, Callable[[], Awaitable[None]]] = {
             "catalog": catalog.follow,
@@ -111,6 +113,7 @@ class Engine:
             "dispatcher": self._dispatcher.run,
             "leases": self._dispatcher.extend_leases,
             "target health": partial(self._health.run, self.publisher.publish),
+            "schedules": partial(self._schedules.run, self.publisher.publish),
             **(parts or {}),
         }
         self._sweeps = (
@@ -166,9 +169,18 @@ class Engine:
 
         What waits for the clock is not due: a retry, and what is tried again after the store failed.
         """
-        while not (self._health.is_quiet and self._routers.is_quiet and self._dispatcher.is_quiet):
+        while not self._is_quiet:
             self._changed.clear()
             await self._changed.wait()
+
+    @property
+    def _is_quiet(self) -> bool:
+        return (
+            self._schedules.is_quiet
+            and self._health.is_quiet
+            and self._routers.is_quiet
+            and self._dispatcher.is_quiet
+        )
 
     async def drain(self, grace: timedelta) -> None:
         """Stop routing and claiming, let attempts in flight end within `grace`, hand back the rest.

@@ -13,8 +13,9 @@ from partnerbus.kernel.telemetry import Log
 from partnerbus.model import arns
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
-from partnerbus.model.resources import AnyResource, EventBus, Rule, bus_key
-from partnerbus.model.subscription import Subscription, subscriptions
+from partnerbus.model.resources import AnyResource, EventBus, Rule, bus_key, rule_key
+from partnerbus.model.schedule import scheduling_rule
+from partnerbus.model.subscription import Subscription, scheduled_subscriptions, subscriptions
 from partnerbus.patterns import Pattern, PatternError, PatternIndex, parse_pattern
 from partnerbus.patterns.event_fields import EventFields
 
@@ -55,7 +56,13 @@ class Matching:
         catalog.listen(self._changed)
 
     def match(self, record: Record) -> Match:
-        """What `record` is owed to now, by the rules of the bus whose log it is in."""
+        """What `record` is owed to now, by the rules of the bus whose log it is in.
+
+        What the schedule of a rule put there is owed to the targets of that rule, and to nobody else.
+        """
+        rule_arn = scheduling_rule(record)
+        if rule_arn is not None:
+            return self._scheduled(record, rule_arn)
         bus = self._buses.get(self._bus_of_log.get(record.log, ""))
         if bus is None:
             return NO_MATCH
@@ -67,6 +74,13 @@ class Matching:
             if subscription.since < record.position
         ]
         return Match(owed, len(matched))
+
+    def _scheduled(self, record: Record, rule_arn: str) -> Match:
+        name = rule_arn.rpartition(":rule/")[2]
+        event = record.event
+        rule = self._catalog.get(Rule, rule_key(event.account, event.region, arns.DEFAULT_BUS, name))
+        found = scheduled_subscriptions(rule) if rule is not None else NOTHING
+        return Match([one for one in found if one.since < record.position], int(bool(found)))
 
     def find(self, subscription: str) -> Subscription | None:
         """The subscription with that id, of an enabled rule or of a disabled one; None if it is gone."""

@@ -183,7 +183,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rule(Resource, frozen=True, kw_only=True, tag="rule"):
-    """A pattern on a bus and the targets that its matches go to, ordered by target id."""
+    """A pattern on a bus and the targets that its matches go to, ordered by target id.
+
+    A rule of the default bus may have a schedule, which counts from `scheduled_at`: when it was put, or when
+    the rule was last enabled.
+    """
 
     account: str
     region: str
@@ -194,6 +198,7 @@ class Rule(Resource, frozen=True, kw_only=True, tag="rule"):
     created_at: datetime
     pattern: str | None = None
     schedule: str | None = None
+    scheduled_at: datetime | None = None
     description: str | None = None
     role_arn: str | None = None
     managed_by: str | None = None
@@ -389,6 +394,16 @@ class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
         return failing_target_key(self.account, self.region, self.arn)
 
 
+class ScheduleProgress(Resource, frozen=True, kw_only=True, tag="schedule-progress"):
+    """Whatever any schedule of this node had due up to `fired_until` was stored."""
+
+    fired_until: datetime
+
+    @property
+    def key(self) -> str:
+        return SCHEDULE_PROGRESS_KEY
+
+
 AnyResource = (
     Account
     | AccessKey
@@ -399,7 +414,10 @@ AnyResource = (
     | ApiDestination
     | Webhook
     | FailingTarget
+    | ScheduleProgress
 )
+
+SCHEDULE_PROGRESS_KEY = "schedule-progress"
 
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[AnyResource] = msgspec.json.Decoder(AnyResource)

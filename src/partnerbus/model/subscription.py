@@ -55,7 +55,12 @@ def ordering_path(text: str) -> Path | None:
 
 
 def subscriptions(rule: Rule) -> tuple[Subscription, ...]:
-    """Those of a rule; a disabled one has none, and one with only a schedule is owed no events."""
-    if rule.state is RuleState.DISABLED or rule.pattern is None:
+    """Those that matching events are owed to; a rule with only a schedule has none."""
+    return () if rule.pattern is None else scheduled_subscriptions(rule)
+
+
+def scheduled_subscriptions(rule: Rule) -> tuple[Subscription, ...]:
+    """Those that the rule's own scheduled events are owed to; a disabled rule has none."""
+    if rule.state is RuleState.DISABLED:
         return ()
     return tuple(Subscription(rule=rule, target=target) for target in rule.targets)

@@ -1,6 +1,7 @@
-"""Rules: a pattern on a bus. Targets stay with a rule when it is put again."""
+"""Rules: a pattern on a bus, a schedule, or both. Targets stay with a rule when it is put again."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import msgspec
 
@@ -11,12 +12,13 @@ from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.api.v1.shapes import Shape, Tag, managed, retried, tags_by_key
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.resources import EventBus, Rule, RuleState, rule_key
+from partnerbus.model.schedule import parse_schedule
 from partnerbus.patterns import Pattern, PatternError, parse_pattern
 
 NOTHING_TO_MATCH = "Parameter(s) EventPattern or ScheduleExpression must be specified."
 """Text recalled."""
 
-SCHEDULES_NOT_RUN = "Parameter ScheduleExpression is not valid. Reason: This node does not run schedules yet."
+NO_SCHEDULE = "Parameter ScheduleExpression is not valid."
 
 NOT_ON_PARTNER_BUS = "Parameter State is not valid. Reason: {} does not apply to partner event buses."
 """Text assumed; documented is that the state does not apply."""
@@ -135,12 +137,13 @@ async def _put(services: Services, call: Call, given: PutInput, tags: dict[str, 
         return rule
     if before.managed_by is not None:
         raise managed(given.name)
-    rule = _replaced(before, given)
+    rule = _replaced(before, given, services.clock.now())
     await services.catalog.replace(before, rule)
     return rule
 
 
 def _new_rule(services: Services, call: Call, given: PutInput, bus: EventBus, tags: dict[str, str]) -> Rule:
+    now = services.clock.now()
     return Rule(
         account=bus.account,
         region=bus.region,
@@ -148,24 +151,34 @@ def _new_rule(services: Services, call: Call, given: PutInput, bus: EventBus, ta
         name=given.name,
         state=given.state,
         created_by=call.account,
-        created_at=services.clock.now(),
+        created_at=now,
         pattern=given.event_pattern,
+        schedule=given.schedule_expression,
+        scheduled_at=None if given.schedule_expression is None else now,
         description=given.description,
         role_arn=given.role_arn,
         tags=tags,
     )
 
 
-def _replaced(before: Rule, given: PutInput) -> Rule:
+def _replaced(before: Rule, given: PutInput, now: datetime) -> Rule:
     """The whole definition is replaced; targets and tags stay, new tags are ignored (documented)."""
+    schedule = given.schedule_expression
+    goes_on = schedule == before.schedule and not _is_enabled_by(before, given.state)
     return msgspec.structs.replace(
         before,
         state=given.state,
         pattern=given.event_pattern,
-        schedule=None,
+        schedule=schedule,
+        scheduled_at=before.scheduled_at if goes_on else None if schedule is None else now,
         description=given.description,
         role_arn=given.role_arn,
     )
+
+
+def _is_enabled_by(before: Rule, state: RuleState) -> bool:
+    """Whether the change to `state` enables the rule, so that its schedule counts anew (assumed)."""
+    return before.state is RuleState.DISABLED and state is not RuleState.DISABLED
 
 
 def _check_schedule(given: PutInput, bus: EventBus) -> None:
@@ -175,7 +188,8 @@ def _check_schedule(given: PutInput, bus: EventBus) -> None:
         return
     if bus.name != DEFAULT_BUS:
         raise invalid("ScheduleExpression is supported only on the default event bus.")
-    raise invalid(SCHEDULES_NOT_RUN)
+    if parse_schedule(given.schedule_expression) is None:
+        raise invalid(NO_SCHEDULE)
 
 
 def _check_state(given: PutInput, bus: EventBus) -> None:
@@ -272,8 +286,12 @@ async def _set_state(services: Services, call: Call, given: NameInput, state: Ru
     rule = existing_rule(services, call, given.event_bus_name, given.name)
     if rule.managed_by is not None:
         raise managed(given.name)
-    if rule.state is not state:
-        await services.catalog.replace(rule, msgspec.structs.replace(rule, state=state))
+    if rule.state is state:
+        return
+    anew = rule.schedule is not None and _is_enabled_by(rule, state)
+    scheduled_at = services.clock.now() if anew else rule.scheduled_at
+    changed = msgspec.structs.replace(rule, state=state, scheduled_at=scheduled_at)
+    await services.catalog.replace(rule, changed)
 
 
 async def list_rules(services: Services, call: Call, given: ListRulesInput) -> Output:
