@@ -85,7 +85,7 @@ class Program(Generic[K]):
         if known is not None and known[0] == text:
             known[1].update(names)
         else:
-            exec(_compiled(text), names)  # noqa: S102 (the text is ours; no part of it comes from a pattern)
+            exec(_compiled(text), names)  # noqa: S102 (the text is ours; of patterns it has names, as literals)
             self._made[name] = text, names
         return self._made[name][1][name]
 
