@@ -29,6 +29,10 @@ STREAM_KNOWN_FOR = timedelta(seconds=60)
 
 SUBJECTS_KEPT = 10_000
 
+PINGS = 2
+"""The client's PING may overtake what it has not written yet; by the first PONG it has written everything, so
+the second PING is behind what was published."""
+
 _SECONDS = int(CALL_TIMEOUT.total_seconds())
 _DENIED = re.compile(r'permissions violation for publish to "([^"]+)"')
 _UNAUTHORIZED = "authorization violation"
@@ -151,7 +155,8 @@ class NatsPublisher:
             await stream.publish(subject, payload, headers=headers)
             return
         await connection.client.publish(subject, payload, headers=headers)
-        await connection.client.flush(_SECONDS)
+        for _ in range(PINGS):
+            await connection.client.flush(_SECONDS)
 
     async def _has_stream(self, stream: JetStreamContext, subject: str) -> bool:
         known = self._streams.get(subject)
