@@ -430,7 +430,7 @@ async def test_many_that_hang_at_one_host_hold_up_no_other(receiver: Receiver):
     answers(receiver, {"RunId": "1"})
     count = CONNECTIONS_PER_HOST + 1
     hanging = [asyncio.create_task(send(targets, a_target(function))) for _ in range(count)]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await receiver.received(count)
     assert (await send(targets, a_target(arn("glue", "workflow/w")))).accepted
     for task in hanging:

@@ -92,7 +92,7 @@ async def test_names_that_hang_do_not_hold_up_those_that_do_not(monkeypatch: pyt
         assert await resolver.allowed("good.example")
         slow = [asyncio.create_task(resolver.allowed(f"slow-{number}.example")) for number in range(100)]
         for _ in range(3):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 assert await resolver.allowed("good.example")
     finally:
         answered.set()
