@@ -13,9 +13,7 @@ from partnerbus.testing.server_process import ServerProcess
 from tests.main_job.story import ACME, OTHER, Story, create_accounts
 
 PAYLOADS = Path(
-    os.environ.get(
-        "PARTNERBUS_PAYLOADS", Path(__file__).parents[3] / "shared" / "data" / "partner-events.jsonl"
-    )
+    os.environ.get("REAL_PAYLOADS", Path(__file__).parents[3] / "shared" / "data" / "partner-events.jsonl")
 )
 GITHUB, STRIPE = "aws.partner/github.com/octo-org/webhooks", "aws.partner/stripe.com/ed_test_partnerbus"
 
@@ -24,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 def _payloads() -> list[dict[str, Any]]:
     if not PAYLOADS.exists():
-        pytest.skip(f"no real payloads at {PAYLOADS}; set PARTNERBUS_PAYLOADS")
+        pytest.skip(f"no real payloads at {PAYLOADS}; set REAL_PAYLOADS")
     return [json.loads(line) for line in PAYLOADS.read_text().splitlines()]
 
 

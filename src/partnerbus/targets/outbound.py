@@ -4,7 +4,8 @@
 implementation keeps:
 
 * the whole call, from the name's resolution to the last byte read, ends within the request's timeout;
-* no more than `body_limit` bytes of an answer are read, the rest is never fetched;
+* no more than `body_limit` bytes of an answer are read, the rest is never fetched; an answer that does not
+  end before or beside its body is cut off;
 * redirects are not followed, answers are not decompressed, proxies and cookies are not used;
 * one `send` sends at most one request (an attempt is an attempt);
 * the address that is connected to was allowed by the guard, whatever the name resolved to before;
@@ -16,17 +17,20 @@ import ssl
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from ipaddress import ip_address
-from typing import Protocol
+from typing import Protocol, cast
 
 import aiohttp
 import msgspec
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.names import AddressRefused, Names, Resolve
+from partnerbus.targets.outbound_connection import OutboundConnection
 
 CALL_TIMEOUT = timedelta(seconds=5)
 """How long a target may take for a whole call (documented)."""
@@ -184,6 +188,8 @@ class AiohttpOutbound:
                 socket_factory=self._open_socket,
                 ssl=self._tls or ssl.create_default_context(),
             )
+            # aiohttp has no public way to choose what its connections are made of.
+            connector._factory = partial(cast(type[ResponseHandler], OutboundConnection), connector._loop)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
