@@ -24,6 +24,8 @@ from partnerbus.patterns.texts import Edges, TextTable
 MEMO_VALUES = 256
 """How many values of one path are remembered; a path with more is varied, and worth no memory."""
 
+SOON_VARIED = 192
+
 
 NO_TEXTS, NO_RANGES = TextTable(), RangeTable()
 """Stand where nothing was ever added: most paths have clauses of one kind only."""
@@ -108,7 +110,7 @@ class PathTest:
         self.if_absent = 0
         """Of `bits`, the clauses that hold where there is no value."""
         self.varied = False
-        """Whether the path was seen to have more values than are worth remembering."""
+        """Whether the path was seen to have more texts than are worth remembering."""
         self._memo: Memo | None = None
         self._present = 0
         self._but = 0
@@ -227,6 +229,11 @@ class PathTest:
     def present(self) -> int:
         """The bits of the clauses that any value passes."""
         return self._present
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether it has more texts than are worth remembering, or is about to: one change for several."""
+        return self.varied or (self._memo is not None and len(self._memo) > SOON_VARIED)
 
     def memo(self, varied: Callable[[], None]) -> "Memo":
         """What values fail, remembered until the next change; `varied` is called if that is not worth it."""

@@ -65,7 +65,7 @@ class Terms:
             return self._floats(test, f"{name}_low" if shift else name, value, shift)
         if test.only_numbers:
             return self._numbers(test, f"{name}_low" if shift else name, value, shift)
-        if not test.varied:
+        if not test.is_varied:
             self._names[f"memo_{name}"] = test.memo(self._changed)
             return f"memo_{name}[{value}]"
         return self._look_ups(test, name, value) or self._checked(test, name, value)
