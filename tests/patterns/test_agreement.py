@@ -211,7 +211,7 @@ def test_index_agrees_with_oracle(case):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=2000)
+@settings(max_examples=500)
 @given(cases())
 def test_index_agrees_with_oracle_at_length(case):
     check_agreement(case)

@@ -81,7 +81,7 @@ def test_the_explanation_has_the_verdict_of_the_index_and_of_the_oracle(case):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 @given(cases())
 def test_the_explanation_has_the_verdict_at_length(case):
     check(case)
