@@ -7,6 +7,8 @@ from partnerbus.testing.server_process import ServerProcess
 from tests.cli.commands import partnerbus
 from tests.node.deliver import CUSTOMER, OPEN, deliver_to, put_event
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def hook():

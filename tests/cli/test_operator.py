@@ -12,6 +12,8 @@ from partnerbus.cli.main import partnerbus as commands
 from partnerbus.testing.server_process import ServerProcess
 from tests.cli.commands import is_one_sentence, partnerbus
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def data(tmp_path):

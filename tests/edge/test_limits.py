@@ -8,6 +8,8 @@ from partnerbus.edge.aws_json import body_limit
 from partnerbus.edge.connection import ConnectionLimits
 from tests.edge.world import ENTRIES_BYTES, World, open_world, read_reply
 
+pytestmark = pytest.mark.slow
+
 LIMIT = body_limit(ENTRIES_BYTES)
 TOO_LARGE = (413, "RequestEntityTooLargeException", f"The request body is larger than {LIMIT} bytes.")
 

@@ -14,6 +14,8 @@ from partnerbus.model.delivery import DeliveryState
 from partnerbus.model.resources import ApiDestination
 from tests.engine.world import ACCOUNT, REFUSED, REGION, UNAVAILABLE, Parts, World, new_target, retries
 
+pytestmark = pytest.mark.slow
+
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

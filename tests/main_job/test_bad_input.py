@@ -37,7 +37,7 @@ async def hurt(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]
         story.close()
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 def signed(story: Story, body: bytes, operation: str = "PutPartnerEvents", **changed: str) -> bytes:

@@ -20,7 +20,7 @@ RULE = {"Rule": "faulty", "EventBusName": SOURCE}
 VECTORS = Path(__file__).parents[1] / "model" / "vectors"
 SECRET = "open-sesame"
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

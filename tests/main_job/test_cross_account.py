@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from tests.main_job.story import CUSTOMER, OTHER, REGION, Story, run
+
+pytestmark = pytest.mark.slow
 
 ENTRY = {"Source": "shop", "DetailType": "order", "Detail": '{"n":1}'}
 ROLE = f"arn:aws:iam::{OTHER}:role/forward"

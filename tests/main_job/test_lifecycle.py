@@ -7,6 +7,8 @@ from botocore.exceptions import ClientError
 
 from tests.main_job.story import ACME, CUSTOMER, OTHER, Story, run
 
+pytestmark = pytest.mark.slow
+
 SOURCE = "aws.partner/acme.com/orders"
 ENTRY = {"Source": SOURCE, "DetailType": "order.created", "Detail": '{"n": 1}'}
 

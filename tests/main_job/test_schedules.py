@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from tests.main_job.story import CUSTOMER, REGION, Story, begin, run
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 
 

@@ -17,6 +17,8 @@ from partnerbus.targets.registry import AWS_KINDS
 from tests.targets.aws_targets import GOOD
 from tests.targets.things import ACCOUNT, REGION, an_invocation
 
+pytestmark = pytest.mark.slow
+
 OTHER = "999988887777"
 IDENTITY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 <GetCallerIdentityResult><Arn>arn:aws:iam::{0}:user/u</Arn><UserId>u</UserId><Account>{0}</Account>

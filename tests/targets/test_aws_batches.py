@@ -15,6 +15,8 @@ from partnerbus.targets.registry import Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Receiver, Respond
 from tests.targets.things import ACCOUNT, REGION, SECRETS, Resources, a_target, an_invocation
 
+pytestmark = pytest.mark.slow
+
 SNS_BATCH = """<PublishBatchResponse xmlns="http://sns.amazonaws.com/doc/2010-03-31/"><PublishBatchResult>
 <Successful><member><Id>0</Id><MessageId>m</MessageId></member></Successful>
 <Failed><member><Id>1</Id><Code>OutOfOrder</Code><Message>m</Message><SenderFault>false</SenderFault></member>

@@ -24,6 +24,8 @@ from partnerbus.testing.receiver import Hang, Received, Receiver, Respond
 from tests.targets.aws_targets import ECS, GOOD, LOGS, RUN, a_target, arn, template
 from tests.targets.things import ACCOUNT, REGION, SECRETS, Resources, a_rule, an_invocation
 
+pytestmark = pytest.mark.slow
+
 PAYLOAD = b'{"n":1.0}'
 
 

@@ -20,6 +20,8 @@ from partnerbus.targets.sqs import SqsInvoker, SqsQueues
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 from tests.targets.things import ACCOUNT, REGION, a_rule, a_target, an_event, an_invocation
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def no_credentials(no_aws_credentials: None) -> None:
