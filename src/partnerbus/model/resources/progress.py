@@ -1,0 +1,44 @@
+"""What the node itself writes down: targets that fail, and how far the schedules are."""
+
+from datetime import datetime
+
+from partnerbus.model.resources.resource import Resource
+
+SCHEDULE_PROGRESS_KEY = "schedule-progress"
+
+
+class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
+    """A target of an account's rules that fails without a success since `since`; gone once it works.
+
+    `error` and `message` are of the failure at which it was written, `told_at` is when the account was told,
+    and nothing is sent to it since `disabled_at`.
+    """
+
+    account: str
+    region: str
+    arn: str
+    rule_arn: str
+    since: datetime
+    failures: int
+    error: str
+    message: str
+    told_at: datetime | None = None
+    disabled_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        return failing_target_key(self.account, self.region, self.arn)
+
+
+class ScheduleProgress(Resource, frozen=True, kw_only=True, tag="schedule-progress"):
+    """Whatever any schedule of this node had due up to `fired_until` was stored."""
+
+    fired_until: datetime
+
+    @property
+    def key(self) -> str:
+        return SCHEDULE_PROGRESS_KEY
+
+
+def failing_target_key(account: str, region: str, arn: str) -> str:
+    return f"failing-target:{account}:{region}:{arn}"
