@@ -20,6 +20,7 @@ from partnerbus.api.v1 import (
     permissions,
     rule_targets,
     rules,
+    tags,
 )
 from partnerbus.api.v1.operations import OPERATIONS
 
@@ -34,6 +35,7 @@ FAMILIES = (
     permissions,
     rule_targets,
     rules,
+    tags,
 )
 
 ANSWERS: dict[str, type[Output] | None] = {
@@ -65,13 +67,16 @@ ANSWERS: dict[str, type[Output] | None] = {
     "ListPartnerEventSources": partner_sources.ListSourcesOutput,
     "ListRuleNamesByTarget": rules.ByTargetOutput,
     "ListRules": rules.ListRulesOutput,
+    "ListTagsForResource": tags.ListOutput,
     "ListTargetsByRule": rule_targets.ListTargetsOutput,
     "PutPermission": None,
     "PutRule": rules.PutOutput,
     "PutTargets": rule_targets.ChangeOutput,
     "RemovePermission": None,
     "RemoveTargets": rule_targets.ChangeOutput,
+    "TagResource": None,
     "TestEventPattern": event_patterns.PatternOutput,
+    "UntagResource": None,
     "UpdateApiDestination": api_destinations.ChangeOutput,
     "UpdateConnection": connections.ChangeOutput,
     "UpdateEventBus": event_buses.UpdateOutput,

@@ -14,6 +14,7 @@ from partnerbus.api.v1 import (
     permissions,
     rule_targets,
     rules,
+    tags,
 )
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -27,5 +28,6 @@ OPERATIONS: Mapping[str, Operation] = {
     **rule_targets.OPERATIONS,
     **rules.OPERATIONS,
     **event_patterns.OPERATIONS,
+    **tags.OPERATIONS,
 }
 """By name; any other operation of the model is answered as not yet supported."""

@@ -104,8 +104,12 @@ def existing_rule(services: Services, call: Call, bus_name: str | None, name: st
     bus = find_bus(services, call, bus_name)
     rule = find_rule(services, bus, name)
     if rule is None:
-        raise not_found(f"Rule {name} does not exist on EventBus {bus.name}.")
+        raise no_such_rule(name, bus.name)
     return rule
+
+
+def no_such_rule(name: str, bus: str) -> ApiError:
+    return not_found(f"Rule {name} does not exist on EventBus {bus}.")
 
 
 def rules_on(services: Services, bus: EventBus, prefix: str = "", after: str | None = None) -> Iterator[Rule]:

@@ -39,9 +39,14 @@ def tags_by_key(tags: Sequence[Tag]) -> dict[str, str]:
     found = {tag.key: tag.value for tag in tags}
     if len(found) != len(tags):
         raise invalid("Tag keys must be unique.")
-    if len(found) > TAGS_PER_RESOURCE:
+    return within_tag_limit(found)
+
+
+def within_tag_limit(tags: dict[str, str]) -> dict[str, str]:
+    """The tags; refused if one resource would have too many (documented, text assumed)."""
+    if len(tags) > TAGS_PER_RESOURCE:
         raise invalid(f"A resource can have at most {TAGS_PER_RESOURCE} tags.")
-    return found
+    return tags
 
 
 def bus_dead_letter_arn(config: DeadLetterConfig | None) -> str | None:
