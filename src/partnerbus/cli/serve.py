@@ -1,6 +1,7 @@
 """`partnerbus serve`: runs a node until a signal ends it."""
 
 import asyncio
+import gc
 import os
 import resource
 import signal
@@ -74,6 +75,16 @@ def tune_interpreter() -> None:
     sys.setrecursionlimit(RECURSION_LEVELS)
 
 
+def spare_what_stays() -> None:
+    """Take what a start leaves in memory (code, the service model, the registry) out of garbage collection.
+
+    It is there until the end, and each full collection looked at all of it: 20 to 60 ms in which nothing
+    moved (measured with a thousand targets), more with more rules.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     try:
         from uvloop import new_event_loop
@@ -87,6 +98,7 @@ async def _serve(settings: Settings) -> None:
 
     stopped = _stop_on_signals()
     async with Node(settings) as node:
+        spare_what_stays()
         click.echo(ready_line(node.url, settings))
         await stopped.wait()
 
