@@ -135,6 +135,26 @@ async def test_the_longest_policy(customer: Caller) -> None:
     assert await shown(customer) == before
 
 
+@pytest.mark.parametrize("bus", [SOURCE, f"arn:aws:events:{REGION}:{CUSTOMER}:event-bus/{SOURCE}"])
+async def test_the_name_of_a_partner_bus_is_no_name_for_events_or_policies(
+    partner: Caller, customer: Caller, bus: str
+) -> None:
+    """Seen of the service; whether the bus exists makes no difference."""
+    await partner("CreatePartnerEventSource", Name=SOURCE, Account=CUSTOMER)
+    entry = {"Source": "shop", "DetailType": "t", "Detail": "{}", "EventBusName": bus}
+    for _ in range(2):
+        for operation, members, path in (
+            ("PutEvents", {"Entries": [entry]}, "entries.1.member.eventBusName"),
+            ("PutPermission", allow("a", EventBusName=bus), "eventBusName"),
+            ("RemovePermission", {"EventBusName": bus, "StatementId": "a"}, "eventBusName"),
+        ):
+            code, sentence = await refusal(customer, operation, **members)
+            assert code == "ValidationException"
+            assert f"Value '{bus}' at '{path}' failed to satisfy constraint" in sentence
+        if not (await customer("ListEventBuses", NamePrefix=SOURCE))["EventBuses"]:
+            await customer("CreateEventBus", Name=SOURCE, EventSourceName=SOURCE)
+
+
 # -- who may put -------------------------------------------------------------------------------------------
 
 

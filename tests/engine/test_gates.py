@@ -12,7 +12,17 @@ from partnerbus.engine.breakers import BREAK_AFTER, HOLD_FIRST, HOLD_MOST
 from partnerbus.engine.lanes import Room
 from partnerbus.model.delivery import DeliveryState
 from partnerbus.model.resources import ApiDestination
-from tests.engine.world import ACCOUNT, REFUSED, REGION, UNAVAILABLE, Parts, World, new_target, retries
+from tests.engine.world import (
+    ACCOUNT,
+    REFUSED,
+    REGION,
+    UNAVAILABLE,
+    Parts,
+    World,
+    new_target,
+    retries,
+    sink,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +97,8 @@ async def test_a_rate_that_is_raised_counts_from_the_next_second(world: World) -
 async def test_what_waits_for_its_rate_ages(world: World) -> None:
     bus = await world.bus()
     slow = await destination(world, 1)
-    await world.rule(bus, new_target(slow.arn, retry={"max_retries": 185, "max_age_seconds": 60}))
+    policy = {"max_retries": 185, "max_age_seconds": 60}
+    await world.rule(bus, new_target(slow.arn, retry=policy, dead_letter_arn=sink("dead")))
     await world.put(bus, 100)
     await world.advance(2 * MINUTE)
     assert len(world.targets.received) == 61
@@ -96,8 +107,13 @@ async def test_what_waits_for_its_rate_ages(world: World) -> None:
     for each in dead:
         assert each.last is not None
         assert (each.last.exhausted, each.attempts_made) == ("MaximumEventAgeInSeconds", 0)
+        assert "(60 seconds) before its first attempt" in each.last.message
         assert each.settled_at is not None
         assert each.settled_at - each.owed_at <= timedelta(seconds=61)
+    told = ("ERROR_CODE", "EXHAUSTED_RETRY_CONDITION", "RETRY_ATTEMPTS")
+    assert {tuple(map(attributes.get, told)) for _, _, attributes in world.queues.sent} == {
+        ("THROTTLING", "MaximumEventAgeInSeconds", "0")
+    }
 
 
 async def test_retries_count_for_the_rate(world: World) -> None:
@@ -186,6 +202,11 @@ async def test_what_is_held_never_outlives_its_age_by_more_than_the_hold(world: 
         assert each.last.exhausted == "MaximumEventAgeInSeconds"
         assert each.settled_at is not None
         assert each.settled_at - each.owed_at <= timedelta(seconds=600) + HOLD_MOST
+        waited = "before its first attempt" in each.last.message
+        assert waited is (each.attempts_made == 0)
+        assert each.last.error == ("THROTTLING" if waited else "ERROR_FROM_TARGET")
+    unsent = [each.last.message for each in dead if each.last and not each.last.attempt]
+    assert any(message.endswith("The last one ended: ERROR_FROM_TARGET: 503") for message in unsent)
 
 
 async def test_a_held_lane_whose_rule_is_removed_is_cancelled(world: World) -> None:

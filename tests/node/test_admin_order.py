@@ -5,7 +5,7 @@ import pytest
 
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
-from partnerbus.model.resources import Rule, RuleState, Target
+from partnerbus.model.resources import FailingTarget, Rule, RuleState, Target
 from partnerbus.node.folder import DataFolder, opened
 from tests.node.faces import admin_face
 
@@ -24,6 +24,15 @@ class Desk:
         body = msgspec.json.encode(WANTED | members)
         answer = await self.face.answer("POST", "/targets/order", {}, body)
         return answer.status, msgspec.json.decode(answer.body)
+
+    async def ask(self, path, **query):
+        answer = await self.face.answer("GET", path, query, b"")
+        return answer.status, msgspec.json.decode(answer.body)
+
+    async def listed(self, **query):
+        status, found = await self.ask("/targets/ordered", **query)
+        assert status == 200
+        return found["targets"]
 
     async def rule(self, bus="default"):
         targets = tuple(Target(id=name, arn="arn", subscription=bus + name, since=0) for name in "12")
@@ -66,6 +75,39 @@ async def test_which_rule_must_be_clear(desk):
     assert await desk.order() == (400, {"error": sentence})
     assert (await desk.order(bus="orders"))[0] == 200
     assert desk.ordered() == [None, None, "$.detail.customer", None]
+
+
+async def test_what_is_ordered_is_listed(desk):
+    await desk.rule("orders")
+    assert await desk.listed() == []
+    await desk.order(bus="orders")
+    arn = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/orders/r"
+    ordered = {"rule_arn": arn, "target": "1", "ordered_by": "$.detail.customer"}
+    assert await desk.listed() == await desk.listed(bus="orders") == [ordered]
+    assert await desk.listed(bus="default") == await desk.listed(account="1") == []
+
+
+async def test_a_failing_target_says_its_order(desk):
+    await desk.order()
+    now = desk.clock.now()
+    arn = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/"
+    for rule_arn, target in ((arn + "r", "arn"), (arn + "other", "arn"), (arn + "r", "else")):
+        made = FailingTarget(
+            account=ACCOUNT,
+            region=REGION,
+            arn=target,
+            rule_arn=rule_arn,
+            since=now,
+            failures=10,
+            error="TIMEOUT",
+            message="late",
+            told_at=now,
+        )
+        await desk.catalog.create(made)
+        _, found = await desk.ask("/targets/failing")
+        [by] = [each["ordered_by"] for each in found["targets"]]
+        assert by == ("$.detail.customer" if (rule_arn, target) == (arn + "r", "arn") else None)
+        await desk.catalog.remove(made)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.model.reply import ErrorCode
-from partnerbus.model.resources import EventBus
-from partnerbus.targets.bus import BusInvoker
+from partnerbus.model.resources import EventBus, InputTransformer
+from partnerbus.targets.bus import WHOLE_EVENTS_ONLY, BusInvoker
 from partnerbus.targets.invoker import Invocation
 from tests.targets.things import ACCOUNT, Resources, a_bus, a_rule, a_target, an_invocation
 
@@ -130,5 +130,14 @@ def test_a_bus_of_another_account_takes_a_role_and_whole_events():
     role = "arn:aws:iam::123456789012:role/r"
     assert refusal() == f"RoleArn is required for target {THEIRS.arn}."
     assert refusal(role_arn=role) is None
-    assert "InputPath" in refusal(role_arn=role, input_path="$.detail")
-    assert "InputPath" in refusal(role_arn=role, input="{}")
+    assert refusal(role_arn=role, input_path="$.detail") == WHOLE_EVENTS_ONLY
+
+
+@pytest.mark.parametrize("bus", [a_bus(), a_bus(region="eu-west-1")])
+@pytest.mark.parametrize(
+    "members",
+    [{"input": "{}"}, {"input_path": "$.detail"}, {"input_transformer": InputTransformer(template='"a"')}],
+)
+def test_a_bus_of_the_same_account_takes_whole_events_too(bus, members):
+    target = msgspec.structs.replace(a_target(bus.arn), **members)
+    assert BusInvoker(Resources(), Forwarded()).refusal(target, a_rule()) == WHOLE_EVENTS_ONLY

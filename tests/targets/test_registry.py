@@ -7,7 +7,7 @@ from partnerbus.kernel.clock import SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets.aws import FOREIGN
 from partnerbus.targets.dead_letter import DeadLetterNote
-from partnerbus.targets.registry import NO_SUCH_KIND, Targets, TargetSettings, make_targets
+from partnerbus.targets.registry import ANOTHER_REGION, NO_SUCH_KIND, Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Receiver
 from tests.targets.things import (
     SECRETS,
@@ -72,6 +72,25 @@ def test_unknown_kinds_are_refused(arn: str):
 
 def test_what_is_no_arn():
     assert targets_of().refusal(a_target("queue"), a_rule()) == "The target's ARN is not valid."
+
+
+def test_only_buses_may_be_in_another_region():
+    there = a_bus(region="eu-west-1")
+    assert targets_of(there).refusal(a_target(there.arn), a_rule()) is None
+    for arn in ("arn:aws:sqs:{}:123456789012:q", "arn:aws:lambda:{}:123456789012:function:f"):
+        here, away = (a_target(arn.format(region)) for region in ("us-east-1", "eu-west-1"))
+        assert targets_of().refusal(here, a_rule()) is None
+        assert targets_of().refusal(away, a_rule()) == ANOTHER_REGION.format("eu-west-1", "us-east-1")
+
+
+def test_a_dead_letter_queue_is_in_the_region_of_its_rule():
+    def refusal(region: str) -> str | None:
+        letters = f"arn:aws:sqs:{region}:123456789012:dead"
+        target = a_target("arn:aws:sqs:us-east-1:123456789012:q")
+        return targets_of().refusal(msgspec.structs.replace(target, dead_letter_arn=letters), a_rule())
+
+    assert refusal("us-east-1") is None
+    assert refusal("eu-west-1") == "The dead-letter queue is in another region than the rule."
 
 
 def test_the_invoker_s_own_refusal_is_asked():

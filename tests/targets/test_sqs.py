@@ -150,7 +150,11 @@ async def test_a_dead_letter(sqs: SQSClient, queues: SqsQueues):
 
 def test_a_dead_letter_that_was_not_retried():
     note = DeadLetterNote(
-        event=an_event(), rule_arn="r", target_arn="t", error=ErrorCode.NO_RESOURCE, exhausted="x"
+        event=an_event(),
+        rule_arn="r",
+        target_arn="t",
+        error=ErrorCode.NO_RESOURCE,
+        exhausted="MaximumRetryAttempts",
     )
     attributes = note.attributes()
     assert "EXHAUSTED_RETRY_CONDITION" not in attributes

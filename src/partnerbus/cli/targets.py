@@ -2,7 +2,7 @@
 
 import click
 
-from partnerbus.api.admin.targets import Enabled, OrderView, TargetList
+from partnerbus.api.admin.targets import Enabled, OrderedTargets, OrderView, TargetList
 from partnerbus.cli.asking import Asker, asks, columns, given
 
 
@@ -18,7 +18,7 @@ def target() -> None:
 def list_failing(asker: Asker, **options: str | None) -> None:
     """List the targets that have failed for a while without a success."""
     found = asker.ask(TargetList, "GET", "/targets/failing", query=given(**options))
-    head = ("ACCOUNT", "TARGET", "SINCE", "FAILURES", "ERROR", "DISABLED", "HELD UNTIL")
+    head = ("ACCOUNT", "TARGET", "SINCE", "FAILURES", "ERROR", "DISABLED", "HELD UNTIL", "ORDERED BY")
     rows = [
         (
             each.account,
@@ -28,6 +28,7 @@ def list_failing(asker: Asker, **options: str | None) -> None:
             each.error,
             each.disabled_at,
             each.held_until,
+            each.ordered_by,
         )
         for each in found.targets
     ]
@@ -66,3 +67,15 @@ def order(asker: Asker, rule: str, target_id: str, by: str | None, off: bool, **
     done = asker.ask(OrderView, "POST", "/targets/order", body=body)
     how = "in no order" if done.ordered_by is None else f"ordered by {done.ordered_by}"
     asker.tell(done, lambda: f"target {done.target} of {done.rule_arn}: {how}")
+
+
+@target.command()
+@click.option("--bus", help="Only of this bus, by name or ARN.")
+@click.option("--region", help="Only this region.")
+@click.option("--account", help="Only this account's.")
+@asks
+def ordered(asker: Asker, **options: str | None) -> None:
+    """List the targets that are delivered to in order, and by what."""
+    found = asker.ask(OrderedTargets, "GET", "/targets/ordered", query=given(**options))
+    rows = [(each.rule_arn, each.target, each.ordered_by) for each in found.targets]
+    asker.tell(found, lambda: columns(("RULE", "TARGET", "ORDERED BY"), rows))

@@ -14,6 +14,7 @@ from partnerbus.model.resources import Target
 from partnerbus.model.retry import MAX_AGE, MAX_RETRIES, GiveUp, Retry, decide, is_too_old
 from partnerbus.model.subscription import Subscription
 from partnerbus.model.transform import InputSelector, TransformError, compile_input
+from partnerbus.store.protocol import DeliveryQuery, DeliveryStore
 from partnerbus.targets.dead_letter import DeadLetterNote
 from partnerbus.targets.invoker import Invocation, Invoker
 from partnerbus.targets.registry import Targets
@@ -21,7 +22,15 @@ from partnerbus.targets.registry import Targets
 CANCELLED = Settlement(state=DeliveryState.CANCELLED, message="The rule or the target was removed.")
 
 NO_ATTEMPTS_LEFT = "The attempts of the retry policy were used up; the last one ended unseen."
-TOO_OLD = "The event was older than the retry policy allows before it could be attempted."
+TOO_OLD = (
+    "The event became older than the retry policy allows ({} seconds) before its first attempt: it waited "
+    "for its target's rate or circuit breaker, for an elder event of its order, or for this node."
+)
+TOO_OLD_TO_RETRY = (
+    "The event became older than the retry policy allows ({} seconds) before attempt {}. "
+    "The last one ended: {}"
+)
+UNSEEN = "unseen, since this node stopped meanwhile."
 DISABLED = "The target is disabled, because it has failed for long; nothing is sent until it is enabled."
 NO_INVOKER = "This node has no targets of that kind."
 SELECTORS_KEPT = 10_000
@@ -41,6 +50,7 @@ class Attempts:
     def __init__(
         self,
         *,
+        store: DeliveryStore,
         find: Callable[[str], Subscription | None],
         is_disabled: Callable[[Subscription], bool],
         targets: Targets,
@@ -50,6 +60,7 @@ class Attempts:
         log: Log,
         random: Callable[[], float],
     ) -> None:
+        self._store = store
         self._find = find
         self._is_disabled = is_disabled
         self._targets = targets
@@ -77,7 +88,7 @@ class Attempts:
         if claim.attempt > target.retry.max_retries + 1:
             return _unsent(ErrorCode.UNKNOWN, NO_ATTEMPTS_LEFT, MAX_RETRIES), ""
         if is_too_old(target.retry, claim.owed_at, self._clock.now()):
-            return _unsent(ErrorCode.UNKNOWN, TOO_OLD, MAX_AGE), ""
+            return await self._too_old(claim, target), ""
         payload = self._selector(target).select(claim.record, subscription.rule)
         if isinstance(payload, TransformError):
             return _unsent(payload.code, payload.message), ""
@@ -88,6 +99,22 @@ class Attempts:
         settlement = self._verdict(claim, target, attempt)
         self._metrics.attempts.labels(invoker.kind, settlement.state.value).inc()
         return settlement, invoker.kind
+
+    async def _too_old(self, claim: Claim, target: Target) -> Settlement:
+        """What kept it from being delivered in time: its last failure, or that it had to wait (assumed)."""
+        age = target.retry.max_age_seconds
+        if claim.attempt == 1:
+            return _unsent(ErrorCode.THROTTLING, TOO_OLD.format(age), MAX_AGE)
+        last = await self._last_reply(claim)
+        how = UNSEEN if last is None else f"{last.error}: {last.message}"
+        error = (last and last.error) or ErrorCode.UNKNOWN
+        return _unsent(error, TOO_OLD_TO_RETRY.format(age, claim.attempt, how), MAX_AGE)
+
+    async def _last_reply(self, claim: Claim) -> Reply | None:
+        ids = [(claim.subscription, claim.record.position)]
+        for found in await self._store.deliveries(DeliveryQuery(ids=ids)):
+            return found.attempts[-1].reply if found.attempts else None
+        return None
 
     async def _invoke(
         self, claim: Claim, subscription: Subscription, invoker: Invoker, payload: bytes

@@ -78,6 +78,7 @@ class Engine:
         self._dispatcher = Dispatcher(
             store=store,
             attempts=Attempts(
+                store=store,
                 find=matching.find,
                 is_disabled=self._health.is_disabled,
                 targets=targets,

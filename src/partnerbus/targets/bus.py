@@ -7,9 +7,12 @@ from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.invoker import Forward, Invocation, Lookup
 
-# Texts assumed; that a role is required and an input is not possible across accounts is documented.
+# Texts assumed; that a role is required and an input is not possible across accounts is documented. Of an
+# input for a bus of the rule's own account nothing is said: it could have no effect, so it is refused too.
 ROLE_REQUIRED = "RoleArn is required for target {}."
-WHOLE_EVENTS_ONLY = "Input, InputPath and InputTransformer cannot be used with a bus of another account."
+WHOLE_EVENTS_ONLY = (
+    "Input, InputPath and InputTransformer cannot be used with an event bus: it takes whole events."
+)
 SECOND_HOP = "The event came from another event bus and is not forwarded a second time: {}."
 DENIED = "The policy of the event bus denies this."
 NOT_ALLOWED = "The event bus belongs to another account, which has not allowed this."
@@ -32,9 +35,7 @@ class BusInvoker:
         arn = Arn.parse(target.arn)
         if arn is None or not arn.resource.partition("/")[2]:
             return "The target's ARN does not name an event bus."
-        if arn.account == rule.account:
-            return None
-        if target.role_arn is None:
+        if arn.account != rule.account and target.role_arn is None:
             return ROLE_REQUIRED.format(target.arn)
         has_input = (target.input, target.input_path, target.input_transformer) != (None, None, None)
         return WHOLE_EVENTS_ONLY if has_input else None

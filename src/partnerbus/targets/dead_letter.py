@@ -7,9 +7,15 @@ import msgspec
 from partnerbus.model.arns import Arn
 from partnerbus.model.event import Event
 from partnerbus.model.reply import ErrorCode, Reply
+from partnerbus.model.resources import Rule
+from partnerbus.model.retry import MAX_RETRIES
 
 MESSAGE_CHARACTERS = 1_000
 """How much of an error's text goes into an attribute (assumed)."""
+
+
+ANOTHER_REGION = "The dead-letter queue is in another region than the rule."
+"""Text assumed; documented is that it is in the rule's region."""
 
 
 class DeadLetterNote(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,9 +36,11 @@ class DeadLetterNote(msgspec.Struct, frozen=True, kw_only=True):
     def attributes(self) -> dict[str, str]:
         """The message attributes, all String (documented).
 
-        EXHAUSTED_RETRY_CONDITION is left out when no retry took place (assumed).
+        EXHAUSTED_RETRY_CONDITION is left out when the policy had no retry to exhaust (assumed); age is
+        exhausted without any.
         """
-        exhausted = self.exhausted if self.retry_attempts else None
+        is_spent = bool(self.retry_attempts) or self.exhausted != MAX_RETRIES
+        exhausted = self.exhausted if is_spent else None
         named = {
             "RULE_ARN": self.rule_arn,
             "TARGET_ARN": self.target_arn,
@@ -66,9 +74,13 @@ class DeadLetterQueue:
     def __init__(self, queues: QueueSender) -> None:
         self._queues = queues
 
-    def refusal(self, queue_arn: str, account: str) -> str | None:
-        """Why a rule of `account` cannot have this dead-letter queue, as a sentence; None if it can."""
-        return dead_letter_refusal(queue_arn) or self._queues.refusal(queue_arn, account)
+    def refusal(self, queue_arn: str, rule: Rule) -> str | None:
+        """Why a target of `rule` cannot have this dead-letter queue, as a sentence; None if it can."""
+        return (
+            dead_letter_refusal(queue_arn)
+            or self._queues.refusal(queue_arn, rule.account)
+            or _foreign_region(queue_arn, rule.region)
+        )
 
     async def send(self, queue_arn: str, note: DeadLetterNote) -> Reply:
         """Send the event as it was matched, untransformed (assumed), with the note as attributes."""
@@ -87,6 +99,11 @@ def dead_letter_refusal(queue_arn: str) -> str | None:
     if arn.resource.endswith(".fifo"):
         return "The dead-letter queue is a FIFO queue; only standard queues can be used."
     return None
+
+
+def _foreign_region(queue_arn: str, region: str) -> str | None:
+    arn = Arn.parse(queue_arn)
+    return None if arn is None or arn.region == region else ANOTHER_REGION
 
 
 def _attribute_text(text: str) -> str:

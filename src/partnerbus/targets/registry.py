@@ -82,6 +82,9 @@ READ_BY = {
 }
 """Which kinds read a structure of a target; with any other it could have no effect, so it is refused."""
 
+ANOTHER_REGION = "The target is in {}, the rule in {}: only event buses may be in another region."
+"""Text assumed; documented is that targets are in the rule's region, save buses."""
+
 NOT_FOR_THIS_KIND = "{} cannot be used with this target."
 
 
@@ -133,15 +136,20 @@ class Targets:
     def refusal(self, target: Target, rule: Rule) -> str | None:
         """Why a target of `rule` cannot work here, as a sentence for whoever puts it; None if it can."""
         if target.dead_letter_arn is not None:
-            refusal = self.dead_letter_queue.refusal(target.dead_letter_arn, rule.account)
+            refusal = self.dead_letter_queue.refusal(target.dead_letter_arn, rule)
             if refusal is not None:
                 return refusal
-        if Arn.parse(target.arn) is None:
+        arn = Arn.parse(target.arn)
+        if arn is None:
             return "The target's ARN is not valid."
         invoker = self.invoker(target.arn)
         if invoker is None:
             return NO_SUCH_KIND
-        return _foreign_structure(target, invoker.kind) or invoker.refusal(target, rule)
+        return (
+            _foreign_structure(target, invoker.kind)
+            or invoker.refusal(target, rule)
+            or _foreign_region(arn, rule.region)
+        )
 
     async def url_refusal(self, url: str) -> str | None:
         """Why nothing of an account may be sent to this URL, as a sentence; None if it may."""
@@ -204,6 +212,13 @@ def _kind(arn: Arn) -> str:
     if arn.service == "events":
         return f"events:{arn.resource.partition('/')[0]}"
     return arn.service
+
+
+def _foreign_region(arn: Arn, region: str) -> str | None:
+    """Our own kinds say themselves that theirs is another's."""
+    if arn.region in ("", region) or _kind(arn) == "events:event-bus":
+        return None
+    return ANOTHER_REGION.format(arn.region, region)
 
 
 def _foreign_structure(target: Target, kind: str) -> str | None:

@@ -1,6 +1,6 @@
 """Targets that keep failing, those that were disabled for it, enabling them again; and targets' order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -43,10 +43,15 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     ordered_by: str | None
 
 
+class OrderedTargets(msgspec.Struct, frozen=True, kw_only=True):
+    targets: list[OrderView]
+
+
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     """A target that keeps failing: since when, and what was said when that was found out.
 
-    `held_until` is when its circuit breaker lets the next attempt through, None if nothing holds it.
+    `held_until` is when its circuit breaker lets the next attempt through, None if nothing holds it;
+    `ordered_by` the path by which that rule's deliveries to it are ordered, None for no order.
     """
 
     account: str
@@ -59,6 +64,7 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     disabled_at: datetime | None
     held_until: datetime | None
+    ordered_by: str | None
 
 
 class TargetList(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +78,36 @@ class Enabled(msgspec.Struct, frozen=True, kw_only=True):
 async def list_failing(services: AdminServices, request: Request) -> TargetList:
     wanted = request.query_as(TargetFilter)
     held = services.held()
-    found = (each for each in failing_targets(services.catalog) if wanted.picks(each))
-    return TargetList(targets=[_view(each, held.get(each.arn)) for each in found])
+    found = [each for each in failing_targets(services.catalog) if wanted.picks(each)]
+    order = _orders(services, {each.rule_arn for each in found})
+    return TargetList(
+        targets=[_view(each, held.get(each.arn), order.get((each.rule_arn, each.arn))) for each in found]
+    )
+
+
+def _orders(services: AdminServices, rule_arns: Collection[str]) -> Mapping[tuple[str, str], str]:
+    """By what the targets of these rules are ordered, by the ARNs of rule and target."""
+    return {
+        (rule.arn, target.arn): target.ordered_by
+        for rule in services.catalog.list(Rule, "rule:")
+        if rule.arn in rule_arns
+        for target in rule.targets
+        if target.ordered_by is not None
+    }
+
+
+async def list_ordered(services: AdminServices, request: Request) -> OrderedTargets:
+    """Every target that is ordered, and by what."""
+    wanted = request.query_as(BusFilter)
+    return OrderedTargets(
+        targets=[
+            OrderView(rule_arn=rule.arn, target=target.id, ordered_by=target.ordered_by)
+            for rule in services.catalog.list(Rule, "rule:")
+            if wanted.picks(BusRef(account=rule.account, region=rule.region, name=rule.bus))
+            for target in rule.targets
+            if target.ordered_by is not None
+        ]
+    )
 
 
 async def enable(services: AdminServices, request: Request) -> Enabled:
@@ -126,7 +160,7 @@ def _disabled(services: AdminServices, wanted: Enable) -> Sequence[FailingTarget
     ]
 
 
-def _view(found: FailingTarget, held_until: datetime | None) -> TargetView:
+def _view(found: FailingTarget, held_until: datetime | None, ordered_by: str | None) -> TargetView:
     return TargetView(
         account=found.account,
         region=found.region,
@@ -138,6 +172,7 @@ def _view(found: FailingTarget, held_until: datetime | None) -> TargetView:
         message=found.message,
         disabled_at=found.disabled_at,
         held_until=held_until,
+        ordered_by=ordered_by,
     )
 
 
@@ -145,4 +180,5 @@ ROUTES = (
     Route("GET", "/targets/failing", list_failing),
     Route("POST", "/targets/enable", enable),
     Route("POST", "/targets/order", order),
+    Route("GET", "/targets/ordered", list_ordered),
 )
