@@ -182,7 +182,7 @@ async def test_a_host_is_judged_when_it_is_given(tmp_path: Path, host: str, allo
 
 async def test_the_quota(world: World, customer: Caller, connection: str) -> None:
     await customer("CreateApiDestination", **members(connection))
-    stricter = world.with_limits(api_destinations=1).customer
+    stricter = world.with_quotas(api_destinations=1).customer
     code, _ = await refusal(stricter, "CreateApiDestination", **members(connection, Name="e"))
     assert code == "LimitExceededException"
 

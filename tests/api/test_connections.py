@@ -323,7 +323,7 @@ async def test_list(customer: Caller) -> None:
 
 async def test_the_quota(world: World, customer: Caller) -> None:
     await create(customer, "a")
-    stricter = world.with_limits(connections=1)
+    stricter = world.with_quotas(connections=1)
     code, _ = await refusal(
         stricter.customer, "CreateConnection", Name="b", AuthorizationType="BASIC", AuthParameters=BASIC
     )

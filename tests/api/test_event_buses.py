@@ -2,7 +2,7 @@
 
 import pytest
 
-from partnerbus.api.operation import Limits
+from partnerbus.model.quotas import Quotas
 from tests.api.world import CUSTOMER, OTHER, QUEUE, REGION, SOURCE, Caller, World, refusal
 
 ARN = f"arn:aws:events:{REGION}:{CUSTOMER}:event-bus/"
@@ -192,7 +192,7 @@ async def test_the_default_bus_has_its_place_in_every_paging(customer: Caller, l
 
 
 async def test_the_quota(tmp_path: object) -> None:
-    world = await World.open(tmp_path, limits=Limits(buses_per_account=1))  # type: ignore[arg-type]
+    world = await World.open(tmp_path, quotas=Quotas(event_buses=1))  # type: ignore[arg-type]
     try:
         await world.customer("UpdateEventBus", Description="the default one does not count")
         await world.customer("CreateEventBus", Name="one")

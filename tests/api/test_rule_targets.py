@@ -279,7 +279,7 @@ async def test_five_targets_and_no_sixth(customer: Caller) -> None:
 
 async def test_a_lower_quota_leaves_the_targets_that_are_there(world: World, customer: Caller) -> None:
     await customer("PutTargets", Rule="all", Targets=[queue(str(n)) for n in range(3)])
-    stricter = world.with_limits(targets_per_rule=2).customer
+    stricter = world.with_quotas(targets_per_rule=2).customer
     assert await stricter("PutTargets", Rule="all", Targets=[queue("1", Input="1")]) == GOOD
     assert await refusal(stricter, "PutTargets", Rule="all", Targets=[queue("3")]) == LIMIT
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from partnerbus.api.operation import Limits
+from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import Rule
 from tests.api.world import CUSTOMER, PATTERN, QUEUE, REGION, SOURCE, Caller, Refused, World, refusal
 
@@ -317,7 +317,7 @@ async def test_a_rule_put_while_its_bus_is_deleted_does_not_outlive_it(
 
 @pytest.fixture
 async def small(tmp_path: Path) -> AsyncIterator[World]:
-    made = await World.open(tmp_path, limits=Limits(rules_per_bus=3, wildcard_rules_per_bus=1))
+    made = await World.open(tmp_path, quotas=Quotas(rules_per_bus=3, wildcard_rules_per_bus=1))
     yield made
     await made.close()
 
@@ -335,7 +335,7 @@ async def test_rules_per_bus(small: World) -> None:
 async def test_a_lower_quota_leaves_the_rules_that_are_there(small: World) -> None:
     for name in ("a", "b", "c"):
         await small.customer("PutRule", Name=name, EventPattern=PATTERN)
-    customer = small.with_limits(rules_per_bus=1).customer
+    customer = small.with_quotas(rules_per_bus=1).customer
     await customer("PutRule", Name="b", EventPattern=PATTERN, Description="replaced")
     assert await refusal(customer, "PutRule", Name="d", EventPattern=PATTERN) == LIMIT
 

@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet
 
 from partnerbus.api.contract import load_contract
 from partnerbus.api.face import Face
-from partnerbus.api.operation import Call, Limits, Services
+from partnerbus.api.operation import Call, Services
 from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.api.validation import check_output
 from partnerbus.engine.catalog import Catalog
@@ -23,6 +23,7 @@ from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics
 from partnerbus.model.delivery import Record
+from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import Connection, ConnectionState, EventBus, connection_key
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START
@@ -144,7 +145,7 @@ class World:
         folder: Path,
         *,
         failpoints: Mapping[Failpoint, str] | None = None,
-        limits: Limits | None = None,
+        quotas: Quotas | None = None,
         allow_private: bool = True,
         networks: str = "",
     ) -> "World":
@@ -171,14 +172,14 @@ class World:
             secrets=box,
             failpoints=points,
             metrics=Metrics(),
-            limits=limits or Limits(),
+            quotas=quotas or Quotas(),
         )
         return cls(services, clock)
 
-    def with_limits(self, **limits: int) -> "World":
-        """The same parts under other limits, as after a restart with other settings."""
-        changed = msgspec.structs.replace(self.services.limits, **limits)
-        return World(msgspec.structs.replace(self.services, limits=changed), self.clock)
+    def with_quotas(self, **quotas: int) -> "World":
+        """The same parts under other quotas."""
+        changed = msgspec.structs.replace(self.services.quotas, **quotas)
+        return World(msgspec.structs.replace(self.services, quotas=changed), self.clock)
 
     async def close(self) -> None:
         await self.services.targets.close()

@@ -198,3 +198,35 @@ async def test_only_the_owner_may_read_the_folder(data, tmp_path):
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
         assert {"secret.key", "operator.json"} <= modes.keys()
         assert set(modes.values()) == {0o600}
+
+
+async def test_a_quota_is_changed_and_reset_with_a_server_and_without_one(data, tmp_path):
+    made = await create(data, CUSTOMER)
+    quota = ("--data", data, "--json")
+    assert (await partnerbus("account", "quota", "set", CUSTOMER, "event-buses", "0", *quota)).status == 0
+    async with ServerProcess(tmp_path / "data") as server:
+        events = client(server.url, made)
+        with pytest.raises(ClientError, match="LimitExceededException"):
+            await asyncio.to_thread(events.create_event_bus, Name="orders")
+        shown = (await partnerbus("account", "quota", "list", CUSTOMER, "--data", data)).out.splitlines()
+        assert shown[0].split() == ["QUOTA", "VALUE", "DEFAULT"]
+        assert ["event-buses", "0", "100"] in [line.split() for line in shown]
+        done = await partnerbus("account", "quota", "reset", CUSTOMER, "event-buses", *quota)
+        assert {each["name"]: each["value"] for each in done.json["quotas"]}["event-buses"] == 100
+        await asyncio.to_thread(events.create_event_bus, Name="orders")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((CUSTOMER, "buses", "1"), "there is no quota buses; they are event-buses, "),
+        ((CUSTOMER, "targets-per-rule", "101"), "targets-per-rule must be from 0 to 100"),
+        ((PARTNER, "event-buses", "1"), f"there is no account {PARTNER}"),
+    ],
+)
+async def test_a_quota_that_cannot_be_set(data, arguments, said):
+    await create(data, CUSTOMER)
+    done = await partnerbus("account", "quota", "set", *arguments, "--data", data)
+    assert done.status == 1
+    assert is_one_sentence(done.err)
+    assert said in done.err

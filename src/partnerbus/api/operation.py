@@ -11,12 +11,15 @@ from typing import TypeVar
 
 import msgspec
 
+from partnerbus.api.room import Room
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics
+from partnerbus.model.quotas import Quotas, quotas_of
+from partnerbus.model.resources import Account, account_key
 from partnerbus.store.protocol import Store
 from partnerbus.targets.registry import Targets
 
@@ -41,23 +44,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Quotas and periods of the service, in one place (facts: api.md section 8)."""
+    """Limits and periods that are the same for every account; what differs are its quotas."""
 
     entries_bytes: int = 1_048_576
-    pattern_characters: int = 2_048
-    policy_characters: int = 10_240
-    rules_per_bus: int = 300
-    wildcard_rules_per_bus: int = 30
-    targets_per_rule: int = 5
     targets_per_call: int = 10
-    buses_per_account: int = 100
-    connections: int = 3_000
-    api_destinations: int = 3_000
     pending_source_lifetime: timedelta = timedelta(days=14)
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """What handlers work with."""
+    """What handlers work with. `quotas` are those of accounts for which an operator changed none."""
 
     catalog: Catalog
     store: Store
@@ -68,6 +63,12 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     failpoints: Failpoints
     metrics: Metrics
     limits: Limits = Limits()
+    quotas: Quotas = Quotas()
+    room: Room = msgspec.field(default_factory=Room)
+
+    def quotas_of(self, account: str) -> Quotas:
+        """The quotas of an account."""
+        return quotas_of(self.catalog.get(Account, account_key(account)), self.quotas)
 
 
 I = TypeVar("I", bound=Input)  # noqa: E741

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 
 from partnerbus.api.admin.accounts import AccountList, Deleted, NewKey
+from partnerbus.api.admin.quotas import QuotaList
 from partnerbus.cli.asking import Asker, asks, columns, pairs, segment
 
 SECRET_VARIABLE = "PARTNERBUS_SECRET_ACCESS_KEY"  # noqa: S105
@@ -14,7 +15,7 @@ SECRET_VARIABLE = "PARTNERBUS_SECRET_ACCESS_KEY"  # noqa: S105
 
 @click.group()
 def account() -> None:
-    """Create, list and delete accounts; rotate their keys.
+    """Create, list and delete accounts; rotate their keys; change their quotas.
 
     Works while the server runs, and takes effect there at once.
     """
@@ -94,6 +95,45 @@ def delete_key(asker: Asker, account_id: str, access_key_id: str) -> None:
     """Delete an access key; calls signed with it are refused at once."""
     path = f"/accounts/{segment(account_id)}/keys/{segment(access_key_id)}"
     _tell_deleted(asker, asker.ask(Deleted, "DELETE", path))
+
+
+@account.group()
+def quota() -> None:
+    """See and change how much an account may have."""
+
+
+@quota.command("list")
+@click.argument("account_id", metavar="ACCOUNT")
+@asks
+def list_quotas(asker: Asker, account_id: str) -> None:
+    """List the quotas of an account, with the defaults."""
+    _tell_quotas(asker, asker.ask(QuotaList, "GET", f"/accounts/{segment(account_id)}/quotas"))
+
+
+@quota.command("set")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("name", metavar="NAME")
+@click.argument("value", metavar="N", type=int)
+@asks
+def set_quota(asker: Asker, account_id: str, name: str, value: int) -> None:
+    """Change a quota of an account. What is above a lower one stays."""
+    path = f"/accounts/{segment(account_id)}/quotas/{segment(name)}"
+    _tell_quotas(asker, asker.ask(QuotaList, "PUT", path, body={"value": value}))
+
+
+@quota.command("reset")
+@click.argument("account_id", metavar="ACCOUNT")
+@click.argument("name", metavar="NAME")
+@asks
+def reset_quota(asker: Asker, account_id: str, name: str) -> None:
+    """Give an account the default of a quota again."""
+    path = f"/accounts/{segment(account_id)}/quotas/{segment(name)}"
+    _tell_quotas(asker, asker.ask(QuotaList, "DELETE", path))
+
+
+def _tell_quotas(asker: Asker, found: QuotaList) -> None:
+    rows = [(each.name, each.value, each.default) for each in found.quotas]
+    asker.tell(found, lambda: columns(("QUOTA", "VALUE", "DEFAULT"), rows))
 
 
 def _key(access_key_id: str | None, secret: str | None) -> dict[str, str | None]:

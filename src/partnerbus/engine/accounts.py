@@ -23,6 +23,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.arns import DEFAULT_BUS
+from partnerbus.model.quotas import Quota, table
 from partnerbus.model.resources import (
     AccessKey,
     Account,
@@ -165,6 +166,24 @@ class Accounts:
         await self._catalog.remove(found)
         await self._delete_keys(account)  # one that was added in between
 
+    async def set_quota(self, account: str, name: str, value: int) -> None:
+        """Give an account a quota of its own. Raises `AccountRefused`."""
+        quota = _known_quota(name)
+        if not quota.least <= value <= quota.most:
+            raise AccountRefused(f"{name} must be from {quota.least} to {quota.most}")
+        found = self._existing(account)
+        await self._set_quotas(found, {**found.quotas, name: value})
+
+    async def reset_quota(self, account: str, name: str) -> None:
+        """Give an account the default quota again. Raises `AccountRefused`."""
+        _known_quota(name)
+        found = self._existing(account)
+        await self._set_quotas(found, {key: value for key, value in found.quotas.items() if key != name})
+
+    async def _set_quotas(self, account: Account, quotas: dict[str, int]) -> None:
+        if quotas != account.quotas:
+            await self._catalog.replace(account, msgspec.structs.replace(account, quotas=quotas))
+
     # -- details ---------------------------------------------------------------------------------------
 
     async def _add_key(self, account: str, pair: KeyPair) -> KeyPair:
@@ -214,6 +233,13 @@ class Accounts:
     def _forget_secret(self, _key: str, before: AnyResource | None, _after: AnyResource | None) -> None:
         if isinstance(before, AccessKey):
             self._opened.pop(before.id, None)
+
+
+def _known_quota(name: str) -> Quota:
+    found = table().get(name)
+    if found is None:
+        raise AccountNotFound(f"there is no quota {name}; they are {', '.join(table())}")
+    return found
 
 
 def draw_key_pair() -> KeyPair:

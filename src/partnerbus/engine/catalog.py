@@ -126,6 +126,10 @@ class Catalog:
             if entry is not None and isinstance(entry.resource, kind):
                 yield entry.resource
 
+    def count(self, prefix: str) -> int:
+        """How many keys start with `prefix`."""
+        return bisect_left(self._keys, prefix + LAST_CHARACTER) - bisect_left(self._keys, prefix)
+
     def bus(self, account: str, region: str, name: str) -> EventBus | None:
         """The bus of that name. Every account has a default bus in every region, stored or not."""
         found = self.get(EventBus, bus_key(account, region, name))

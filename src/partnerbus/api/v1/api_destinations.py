@@ -11,6 +11,7 @@ from partnerbus.api.v1.connections import no_such_connection
 from partnerbus.api.v1.paging import ListInput, page
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model.arns import Arn
+from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import ApiDestination, ConnectionState, api_destination_key
 
 DEFAULT_RATE = 300
@@ -23,7 +24,7 @@ class CreateInput(Input, frozen=True, kw_only=True):
     invocation_endpoint: str
     http_method: str
     description: str | None = None
-    invocation_rate_limit_per_second: int = DEFAULT_RATE
+    invocation_rate_limit_per_second: int | None = None
 
 
 class UpdateInput(Input, frozen=True, kw_only=True):
@@ -75,9 +76,9 @@ class ListDestinationsOutput(Output, frozen=True, kw_only=True):
 async def create_api_destination(services: Services, call: Call, given: CreateInput) -> Output:
     await _check_url(services, given.invocation_endpoint)
     _check_connection(services, call, given.connection_arn)
-    owned = api_destination_key(call.account, call.region, "")
-    if sum(1 for _ in services.catalog.list(ApiDestination, owned)) >= services.limits.api_destinations:
-        raise limit_exceeded()
+    quotas = services.quotas_of(call.account)
+    rate = given.invocation_rate_limit_per_second or min(DEFAULT_RATE, quotas.api_destination_rate)
+    _check_rate(quotas, rate)
     now = services.clock.now()
     made = ApiDestination(
         account=call.account,
@@ -90,10 +91,12 @@ async def create_api_destination(services: Services, call: Call, given: CreateIn
         created_at=now,
         modified_at=now,
         description=given.description,
-        rate_per_second=given.invocation_rate_limit_per_second,
+        rate_per_second=rate,
     )
+    owned = api_destination_key(call.account, call.region, "")
     try:
-        await services.catalog.create(made)
+        with services.room.take(services.catalog, made.key, owned, quotas.api_destinations):
+            await services.catalog.create(made)
     except RevisionConflict:
         sentence = f"An api-destination '{given.name}' already exists."  # assumed
         raise already_exists(sentence) from None
@@ -112,6 +115,8 @@ async def update_api_destination(services: Services, call: Call, given: UpdateIn
     before = _existing(services, call, given.name)
     if given.connection_arn is not None:
         _check_connection(services, call, given.connection_arn)
+    if given.invocation_rate_limit_per_second is not None:
+        _check_rate(services.quotas_of(call.account), given.invocation_rate_limit_per_second)
     wanted = {
         "connection_arn": given.connection_arn,
         "url": given.invocation_endpoint,
@@ -161,6 +166,12 @@ async def _check_url(services: Services, url: str) -> None:
     """https, or what this node's settings allow besides; the sentence is ours."""
     if (sentence := await services.targets.url_refusal(url)) is not None:
         raise invalid(f"Parameter InvocationEndpoint is not valid. Reason: {sentence}")
+
+
+def _check_rate(quotas: Quotas, rate: int) -> None:
+    """The quota is documented; that more is refused as a quota that is used up, assumed."""
+    if rate > quotas.api_destination_rate:
+        raise limit_exceeded()
 
 
 def _check_connection(services: Services, call: Call, arn: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from partnerbus.api.errors import ApiError, already_exists, invalid, limit_exceeded, not_found
+from partnerbus.api.errors import ApiError, already_exists, invalid, not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.connection_auth import (
     AuthShape,
@@ -105,11 +105,10 @@ async def create_connection(services: Services, call: Call, given: CreateInput) 
     check_supported(given.authorization_type, given.auth_parameters, given.invocation_connectivity_parameters)
     await _check_endpoint(services, given.auth_parameters)
     connection = _new_connection(services, call, given)
-    owned = connection_key(call.account, call.region, "")
-    if sum(1 for _ in services.catalog.list(Connection, owned)) >= services.limits.connections:
-        raise limit_exceeded()
+    owned, most = connection_key(call.account, call.region, ""), services.quotas_of(call.account).connections
     try:
-        await services.catalog.create(connection)
+        with services.room.take(services.catalog, connection.key, owned, most):
+            await services.catalog.create(connection)
     except RevisionConflict:
         raise already_exists(f"Connection {given.name} already exists.") from None  # text assumed
     return CreateOutput(

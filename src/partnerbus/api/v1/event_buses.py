@@ -2,11 +2,12 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from heapq import merge
 
 import msgspec
 
-from partnerbus.api.errors import already_exists, invalid, invalid_state, limit_exceeded, not_found, refuse
+from partnerbus.api.errors import already_exists, invalid, invalid_state, not_found, refuse
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.buses import find_bus, no_such_bus, replace_bus
 from partnerbus.api.v1.paging import ListInput, page
@@ -112,13 +113,11 @@ class UpdateOutput(Output, frozen=True, kw_only=True):
 async def create_event_bus(services: Services, call: Call, given: CreateInput) -> Output:
     _check_name(given)
     bus = _new_bus(services, call, given)
-    buses = services.catalog.list(EventBus, bus_key(call.account, call.region, ""))
-    if sum(one.name != DEFAULT_BUS for one in buses) >= services.limits.buses_per_account:
-        raise limit_exceeded()
-    if given.event_source_name is not None:
-        await _associate(services, bus)
-    else:
-        await _create(services, call, bus)
+    with _room(services, bus):
+        if given.event_source_name is not None:
+            await _associate(services, bus)
+        else:
+            await _create(services, call, bus)
     return CreateOutput(
         event_bus_arn=bus.arn,
         description=bus.description,
@@ -126,6 +125,13 @@ async def create_event_bus(services: Services, call: Call, given: CreateInput) -
         dead_letter_config=_dead_letter_config(bus),
         log_config=_log_config(bus),
     )
+
+
+def _room(services: Services, bus: EventBus) -> AbstractContextManager[None]:
+    """A place among the buses of the account; a default bus is stored or not, and never counts."""
+    default = services.catalog.revision(bus_key(bus.account, bus.region, DEFAULT_BUS)) > 0
+    most = services.quotas_of(bus.account).event_buses + default
+    return services.room.take(services.catalog, bus.key, bus_key(bus.account, bus.region, ""), most)
 
 
 def _check_name(given: CreateInput) -> None:

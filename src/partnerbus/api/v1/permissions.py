@@ -76,7 +76,7 @@ async def _put(services: Services, call: Call, given: PutInput, permission: Perm
     text = given.policy or ""
     if permission is not None:
         text = with_permission(bus.policy, bus.arn, permission)
-    if len(text) > (most := services.limits.policy_characters):
+    if len(text) > (most := services.quotas_of(bus.account).policy_characters):
         raise ApiError("PolicyLengthExceededException", TOO_LONG.format(most))
     if isinstance(found := parse_policy(text), MalformedPolicy):
         raise invalid(MALFORMED.format(found.message))

@@ -153,7 +153,7 @@ async def _put(services: Services, call: Call, given: PutInput) -> list[FailedEn
             targets[target.id] = target
         else:
             failed.append(_failed(target.id, refusal))
-    if len(targets) > max(services.limits.targets_per_rule, len(rule.targets)):
+    if len(targets) > max(services.quotas_of(rule.account).targets_per_rule, len(rule.targets)):
         raise limit_exceeded()
     await _set_targets(services, rule, targets.values())
     return failed

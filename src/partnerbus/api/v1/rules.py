@@ -1,6 +1,7 @@
 """Rules: a pattern on a bus, a schedule, or both. Targets stay with a rule when it is put again."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 
 import msgspec
@@ -112,10 +113,15 @@ def no_such_rule(name: str, bus: str) -> ApiError:
     return not_found(f"Rule {name} does not exist on EventBus {bus}.")
 
 
+def _rules_of(bus: EventBus, prefix: str = "") -> str:
+    """What the keys of the rules of a bus begin with."""
+    return rule_key(bus.account, bus.region, bus.name, prefix)
+
+
 def rules_on(services: Services, bus: EventBus, prefix: str = "", after: str | None = None) -> Iterator[Rule]:
     """The rules of a bus by name, those after the name `after` if given."""
     last = None if after is None else rule_key(bus.account, bus.region, bus.name, after)
-    return services.catalog.list(Rule, rule_key(bus.account, bus.region, bus.name, prefix), after=last)
+    return services.catalog.list(Rule, _rules_of(bus, prefix), after=last)
 
 
 # -- putting -------------------------------------------------------------------------------------------
@@ -131,18 +137,23 @@ async def _put(services: Services, call: Call, given: PutInput, tags: dict[str, 
     bus = find_bus(services, call, given.event_bus_name)
     _check_schedule(given, bus)
     _check_state(given, bus)
-    pattern = _checked_pattern(services, given.event_pattern)
+    pattern = _checked_pattern(services, bus, given.event_pattern)
     before = find_rule(services, bus, given.name)
-    _check_quotas(services, bus, given.name, pattern, is_new=before is None)
-    if before is None:
-        rule = _new_rule(services, call, given, bus, tags)
-        await services.catalog.create(rule)
-        await _undo_if_bus_is_gone(services, bus, rule)
-        return rule
-    if before.managed_by is not None:
+    if before is not None and before.managed_by is not None:
         raise managed(given.name)
-    rule = _replaced(before, given, services.clock.now())
-    await services.catalog.replace(before, rule)
+    with _wildcard_room(services, bus, given.name, pattern):
+        if before is None:
+            return await _create(services, bus, _new_rule(services, call, given, bus, tags))
+        rule = _replaced(before, given, services.clock.now())
+        await services.catalog.replace(before, rule)
+        return rule
+
+
+async def _create(services: Services, bus: EventBus, rule: Rule) -> Rule:
+    among, most = _rules_of(bus), services.quotas_of(bus.account).rules_per_bus
+    with services.room.take(services.catalog, rule.key, among, most):
+        await services.catalog.create(rule)
+    await _undo_if_bus_is_gone(services, bus, rule)
     return rule
 
 
@@ -201,10 +212,10 @@ def _check_state(given: PutInput, bus: EventBus) -> None:
         raise invalid(NOT_ON_PARTNER_BUS.format(given.state))
 
 
-def _checked_pattern(services: Services, text: str | None) -> Pattern | None:
+def _checked_pattern(services: Services, bus: EventBus, text: str | None) -> Pattern | None:
     if text is None:
         return None
-    if len(text) > services.limits.pattern_characters:
+    if len(text) > services.quotas_of(bus.account).pattern_characters:
         raise limit_exceeded()  # documented as a quota that can be raised, so as a quota it is refused
     return parsed_pattern(text)
 
@@ -217,17 +228,16 @@ def parsed_pattern(text: str) -> Pattern:
         raise ApiError("InvalidEventPatternException", error.message) from None
 
 
-def _check_quotas(
-    services: Services, bus: EventBus, name: str, pattern: Pattern | None, *, is_new: bool
-) -> None:
-    limits = services.limits
-    others = [rule for rule in rules_on(services, bus) if rule.name != name]
-    if is_new and len(others) >= limits.rules_per_bus:
-        raise limit_exceeded()
-    if pattern is not None and pattern.has_wildcard:
-        wildcards = sum(map(_has_wildcard, others))
-        if wildcards >= limits.wildcard_rules_per_bus:
-            raise limit_exceeded()
+def _wildcard_room(
+    services: Services, bus: EventBus, name: str, pattern: Pattern | None
+) -> AbstractContextManager[None]:
+    """A place among the rules of the bus that have a wildcard, if this is to be one of them."""
+    if pattern is None or not pattern.has_wildcard:
+        return nullcontext()
+    others = sum(_has_wildcard(rule) for rule in rules_on(services, bus) if rule.name != name)
+    left = services.quotas_of(bus.account).wildcard_rules_per_bus - others
+    among = f"wildcard:{_rules_of(bus)}"
+    return services.room.take(services.catalog, among + name, among, left)
 
 
 def _has_wildcard(rule: Rule) -> bool:

@@ -2,15 +2,21 @@
 
 from datetime import datetime
 
+import msgspec
+
 from partnerbus.model.resources.resource import Resource
 
 
 class Account(Resource, frozen=True, kw_only=True, tag="account"):
-    """A customer or, with `partner` (the domain it publishes for), a publishing account of that partner."""
+    """A customer or, with `partner` (the domain it publishes for), a publishing account of that partner.
+
+    `quotas` has those that an operator changed, by name.
+    """
 
     id: str
     created_at: datetime
     partner: str | None = None
+    quotas: dict[str, int] = msgspec.field(default_factory=dict)
 
     @property
     def key(self) -> str:

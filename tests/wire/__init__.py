@@ -1,0 +1,1 @@
+"""Everything that a request may be, sent over a real socket to a real server."""

@@ -1,0 +1,40 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from partnerbus.testing.bus_in_thread import BusInThread
+from tests.wire.client import Client, Desk
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the module's server."""
+    return tmp_path_factory.mktemp("wire") / "data"
+
+
+@pytest.fixture(scope="module")
+def bus(data: Path) -> Iterator[BusInThread]:
+    """A server for the tests of a module, each of which calls as an account of its own."""
+    with BusInThread(data) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Iterator[str]:
+    """Account ids that nobody had before."""
+    return (f"{number:012}" for number in range(100_000_000_000, 200_000_000_000))
+
+
+@pytest.fixture
+def client(bus: BusInThread, accounts: Iterator[str]) -> Iterator[Client]:
+    made = Client(bus.url, next(accounts))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(bus: BusInThread, data: Path) -> Iterator[Desk]:
+    made = Desk(data)
+    yield made
+    made.close()
