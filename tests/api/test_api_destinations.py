@@ -1,5 +1,6 @@
 """Operations on API destinations."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -65,6 +66,21 @@ async def test_update_changes_what_is_given(world: World, customer: Caller, conn
         URL,
         "hooks",
     )
+
+
+async def test_many_who_update_at_once(customer: Caller, connection: str) -> None:
+    """One gets through in each round, so nobody is refused, and nobody's change is lost."""
+    await customer("CreateApiDestination", **members(connection))
+    changes: list[dict[str, object]] = [
+        {"HttpMethod": "PUT"},
+        {"InvocationRateLimitPerSecond": 7},
+        {"Description": "hooks"},
+        {"InvocationEndpoint": f"{URL}/new"},
+    ]
+    await asyncio.gather(*(customer("UpdateApiDestination", Name="d", **change) for change in changes))
+    found = await customer("DescribeApiDestination", Name="d")
+    for change in changes:
+        assert change.items() <= found.items()
 
 
 async def test_delete(customer: Caller, connection: str) -> None:

@@ -106,6 +106,26 @@ async def test_update_changes_what_is_given(world: World, customer: Caller) -> N
     assert found["LastModifiedTime"] - found["CreationTime"] == 5
 
 
+async def test_update_can_take_back_what_was_given(customer: Caller) -> None:
+    log_config = {"IncludeDetail": "FULL", "Level": "TRACE"}
+    given = {"Description": "old", "KmsKeyIdentifier": "alias/mine", "LogConfig": log_config}
+    await customer("CreateEventBus", Name="orders", DeadLetterConfig={"Arn": QUEUE}, **given)
+    await customer("UpdateEventBus", Name="orders", KmsKeyIdentifier="", DeadLetterConfig={})
+    found = await customer("DescribeEventBus", Name="orders")
+    assert "KmsKeyIdentifier" not in found
+    assert "DeadLetterConfig" not in found
+    await customer("UpdateEventBus", Name="orders", LogConfig={"Level": "ERROR"})
+    found = await customer("DescribeEventBus", Name="orders")
+    assert (found["LogConfig"], found["Description"]) == ({"Level": "ERROR"}, "old")
+
+
+async def test_a_partner_bus_can_be_updated(world: World, customer: Caller) -> None:
+    await world.partner("CreatePartnerEventSource", Name=SOURCE, Account=CUSTOMER)
+    await customer("CreateEventBus", Name=SOURCE, EventSourceName=SOURCE)
+    answer = await customer("UpdateEventBus", Name=SOURCE, LogConfig={"Level": "INFO"})
+    assert (answer["Name"], answer["LogConfig"]) == (SOURCE, {"Level": "INFO"})
+
+
 async def test_updating_the_default_bus_keeps_its_log(world: World, customer: Caller) -> None:
     before = world.services.catalog.bus(CUSTOMER, REGION, "default")
     await customer("UpdateEventBus", Description="mine")

@@ -108,6 +108,20 @@ async def test_an_api_destination_gets_no_more_a_second_than_it_wants(story: Sto
         assert len(story.arrived("slow")) == count
 
 
+async def test_another_rate_holds_from_the_next_attempt_on(story: Story) -> None:
+    await story.rule(SOURCE, "slow", {"source": [SOURCE]}, await story.webhook("slow", rate=1))
+    await story.put(9)
+    assert len(story.arrived("slow")) == 1
+    await story.call("UpdateApiDestination", Name="slow", InvocationRateLimitPerSecond=3)
+    for count in (4, 7):
+        await story.advance(SECOND)
+        assert len(story.arrived("slow")) == count
+    await story.call("UpdateApiDestination", Name="slow", InvocationRateLimitPerSecond=1)
+    for count in (8, 9):
+        await story.advance(SECOND)
+        assert len(story.arrived("slow")) == count
+
+
 async def test_a_target_fails_is_told_of_is_disabled_and_enabled_again(story: Story) -> None:
     hook = await story.webhook("hook")
     await story.rule(SOURCE, "orders", {"source": [SOURCE]}, hook)

@@ -9,6 +9,7 @@ from partnerbus.api.errors import ApiError, already_exists, invalid, limit_excee
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.connections import no_such_connection
 from partnerbus.api.v1.paging import ListInput, page
+from partnerbus.api.v1.shapes import retried
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model.arns import Arn
 from partnerbus.model.quotas import Quotas
@@ -110,8 +111,13 @@ async def describe_api_destination(services: Services, call: Call, given: NameIn
 
 
 async def update_api_destination(services: Services, call: Call, given: UpdateInput) -> Output:
+    """What is given changes; the next attempt of every delivery, waiting ones too, is made with it."""
     if given.invocation_endpoint is not None:
         await _check_url(services, given.invocation_endpoint)
+    return _changed(services, await retried(lambda: _update(services, call, given)))
+
+
+async def _update(services: Services, call: Call, given: UpdateInput) -> ApiDestination:
     before = _existing(services, call, given.name)
     if given.connection_arn is not None:
         _check_connection(services, call, given.connection_arn)
@@ -128,11 +134,11 @@ async def update_api_destination(services: Services, call: Call, given: UpdateIn
     changes = {name: value for name, value in wanted.items() if value is not None}
     after = msgspec.structs.replace(before, **changes)
     await services.catalog.replace(before, after)
-    return _changed(services, after)
+    return after
 
 
 async def delete_api_destination(services: Services, call: Call, given: NameInput) -> None:
-    await services.catalog.remove(_existing(services, call, given.name))
+    await retried(lambda: services.catalog.remove(_existing(services, call, given.name)))
 
 
 async def list_api_destinations(services: Services, call: Call, given: ListDestinationsInput) -> Output:
