@@ -7,8 +7,9 @@ DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PARALLEL := --numprocesses auto --dist loadfile
 LOCKED := --only-binary :all: --require-hashes
+JAVASCRIPT := tests/clients/javascript
 
-.PHONY: help install demo test test-fast check format lock clean
+.PHONY: help install demo javascript test test-fast check format lock clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -31,7 +32,14 @@ $(DEV): requirements-dev.lock $(RUN)
 demo: $(RUN)  ## play the main job once, on this machine, and show each step
 	$(BIN)/python examples/demo.py
 
+javascript: $(JAVASCRIPT)/node_modules/.package-lock.json  ## install the JavaScript SDK for its tests (needs npm)
+
+$(JAVASCRIPT)/node_modules/.package-lock.json: $(JAVASCRIPT)/package-lock.json
+	cd $(JAVASCRIPT) && npm ci --loglevel=error
+
+# Without npm, or without its registry, the tests of the JavaScript SDK are skipped; where CI is set they fail.
 test: $(DEV)  ## every test
+	-@$(MAKE) --no-print-directory javascript
 	$(BIN)/python -m pytest $(PARALLEL) -m "not fault"
 	$(BIN)/python -m pytest -m fault
 
@@ -55,4 +63,4 @@ lock:  ## write both lock files anew (needs uv)
 	$(COMPILE) --extra checkout --constraint requirements-dev.lock -o requirements.lock
 
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(JAVASCRIPT)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
