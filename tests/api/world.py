@@ -84,8 +84,10 @@ class Caller:
         region: str = REGION,
         partner: str | None = None,
         any_partner: bool = False,
+        signed_for: tuple[str, ...] = ("*",),
     ) -> None:
         self._face = face
+        self._signed_for = signed_for
         self._account = account
         self._region = region
         self._partner = partner
@@ -100,6 +102,7 @@ class Caller:
             region=self._region,
             partner=self._partner,
             any_partner=self._any_partner,
+            signed_for=self._signed_for,
         )
         answer = await self._face.answer(call, json.dumps(members).encode())
         contract = CONTRACT[operation]
@@ -186,9 +189,14 @@ class World:
         await self.services.store.close()
 
     def caller(
-        self, account: str, region: str = REGION, partner: str | None = None, any_partner: bool = False
+        self,
+        account: str,
+        region: str = REGION,
+        partner: str | None = None,
+        any_partner: bool = False,
+        signed_for: tuple[str, ...] = ("*",),
     ) -> Caller:
-        return Caller(self.face, account, region, partner, any_partner)
+        return Caller(self.face, account, region, partner, any_partner, signed_for)
 
     async def advance(self, **duration: float) -> None:
         await self.clock.advance(timedelta(**duration))

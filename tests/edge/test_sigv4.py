@@ -7,10 +7,8 @@ import hmac
 import pytest
 from botocore.credentials import Credentials
 
-from partnerbus.edge.sigv4 import (
-    MISMATCH,
-    signing_key,
-)
+from partnerbus.edge.presented import MISMATCH
+from partnerbus.edge.sigv4 import signing_key
 from partnerbus.engine.accounts import KeyHolder
 from tests.edge.world import ACCOUNT, KEY, PARTNER_KEY, REGION
 
@@ -93,7 +91,7 @@ SCOPE = f"20260101/{REGION}/events/aws4_request"
     ("authorization", "sentence"),
     [
         ("Bearer abc", "Unsupported AWS 'algorithm': 'Bearer'."),
-        ("AWS4-ECDSA-P256-SHA256 Credential=a", "Unsupported AWS 'algorithm': 'AWS4-ECDSA-P256-SHA256'."),
+        ("AWS4-HMAC-SHA512 Credential=a", "Unsupported AWS 'algorithm': 'AWS4-HMAC-SHA512'."),
         (
             f"AWS4-HMAC-SHA256 SignedHeaders=host, Credential=a/{SCOPE}",
             "Authorization header requires 'Signature' parameter. Authorization=AWS4-HMAC-SHA256 Signed",

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from partnerbus.api.errors import ApiError
 from partnerbus.edge.head import RequestHead
+from partnerbus.edge.presented import present
 from partnerbus.edge.sigv4 import (
     REMEMBERED_KEYS,
     Verifier,
     canonical_query,
     canonical_request,
-    present,
     signing_key,
     string_to_sign,
 )
@@ -146,7 +146,7 @@ def test_remembered_signing_keys_are_bounded():
             ],
         )
         verifier.read(head)
-    assert verifier._signing_key.cache_info().currsize == REMEMBERED_KEYS
+    assert verifier._shared_key.cache_info().currsize == REMEMBERED_KEYS
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,18 @@ def test_the_canonical_query(query, canonical):
 
 
 HEADER = st.tuples(
-    st.sampled_from([b"authorization", b"x-amz-date", b"date", b"host", b"x-amz-content-sha256"]),
+    st.sampled_from(
+        [b"authorization", b"x-amz-date", b"date", b"host", b"x-amz-content-sha256", b"x-amz-region-set"]
+    ),
     st.binary(max_size=60)
     | st.sampled_from(
         [
             b"20260101T000000Z",
+            b"*",
             f"AWS4-HMAC-SHA256 Credential=a/{SCOPE}, SignedHeaders=host;x-amz-date, Signature=0".encode(),
             b"AWS4-HMAC-SHA256 Credential=////, SignedHeaders=;, Signature=\xff",
+            b"AWS4-ECDSA-P256-SHA256 Credential=a/20260101/events/aws4_request, "
+            b"SignedHeaders=host;x-amz-date;x-amz-region-set, Signature=3006020101020101",
         ]
     ),
 )

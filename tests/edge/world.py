@@ -166,6 +166,7 @@ class World:
         region: str = REGION,
         service: str = "events",
         presigned: bool = False,
+        signer: type[SigV4Auth] = SigV4Auth,
         query: str = "",
         **headers: str,
     ) -> "Sent":
@@ -183,9 +184,9 @@ class World:
         if presigned:
             Presigner(body, key, service, region).add_auth(request)
         else:
-            SigV4Auth(key, service, region).add_auth(request)
+            signer(key, service, region).add_auth(request)
         prepared = request.prepare()
-        found = {name: _text(value) for name, value in prepared.headers.items()}
+        found = {name: _text(value) for name, value in prepared.headers.items() if name != "host"}
         length = {"Host": self.host, "Content-Length": str(len(body))}
         return Sent("/" + prepared.url.split("/", 3)[3], found | length, body)
 
@@ -315,7 +316,7 @@ async def open_world(
 def authenticator(auth: str, world: World, skew: timedelta) -> Authenticator:
     if auth == "none":
         return AnyCalls(DEFAULT_ACCOUNT, REGION)
-    return SignedCalls(Verifier(world.keys, world.clock, skew))
+    return SignedCalls(Verifier(world.keys, world.clock, skew), REGION)
 
 
 def operations(gate: Gate) -> dict[str, Operation]:

@@ -87,12 +87,18 @@ class Story:
         await run(self.client(partner).create_partner_event_source, Name=source, Account=CUSTOMER)
         await run(self.client(CUSTOMER).create_event_bus, Name=source, EventSourceName=source)
 
-    async def webhook(self, name: str, path: str = "", connection: Mapping[str, Any] | None = None) -> str:
+    async def webhook(
+        self,
+        name: str,
+        path: str = "",
+        connection: Mapping[str, Any] | None = None,
+        region: str = REGION,
+    ) -> str:
         """An API destination of the customer at the receiver's `/name` and `path`; its ARN.
 
         `connection` says how it authorizes, in the members of CreateConnection.
         """
-        customer = self.client(CUSTOMER)
+        customer = self.client(CUSTOMER, region)
         key: Any = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": f"key-of-{name}"}}
         auth: Any = connection or {"AuthorizationType": "API_KEY", "AuthParameters": key}
         made = await run(customer.create_connection, Name=name, **auth)

@@ -7,6 +7,7 @@ reads; a test holds the names of every view and answer to the model.
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
 from typing import TypeVar
 
 import msgspec
@@ -33,7 +34,10 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", omit_de
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """Who calls, and where. `any_partner` (only without authentication) may act as every partner."""
+    """Who calls, and where. `any_partner` (only without authentication) may act as every partner.
+
+    `signed_for` are the regions that a signature over several regions is for, `*` standing for any text.
+    """
 
     request_id: str
     operation: str
@@ -41,6 +45,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     partner: str | None = None
     any_partner: bool = False
+    signed_for: tuple[str, ...] = ("*",)
+
+    def is_signed_for(self, region: str) -> bool:
+        """Whether a call through a global endpoint may reach a bus in `region`."""
+        return any(fnmatchcase(region, each) for each in self.signed_for)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from partnerbus import __version__
 from partnerbus.cli.accounts import account
 from partnerbus.cli.connections import connection
 from partnerbus.cli.deliveries import dead_letters, deliveries
+from partnerbus.cli.endpoints import endpoint
 from partnerbus.cli.node import clock, ledger, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
@@ -30,6 +31,7 @@ for command in (
     serve,
     account,
     connection,
+    endpoint,
     webhook,
     dead_letters,
     deliveries,

@@ -7,16 +7,18 @@ import msgspec
 
 from partnerbus.api.errors import access_denied
 from partnerbus.edge.head import RequestHead
-from partnerbus.edge.sigv4 import REGION, Signed, Verifier, query_pairs
+from partnerbus.edge.presented import Algorithm, query_pairs
+from partnerbus.edge.sigv4 import REGION, Signed, Verifier
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose request it is, and for which region."""
+    """Whose request it is, and for which region; `signed_for` as in `Call`."""
 
     account: str
     region: str
     partner: str | None = None
     any_partner: bool = False
+    signed_for: tuple[str, ...] = ("*",)
 
 
 class Arrived(Protocol):
@@ -34,21 +36,34 @@ class Authenticator(Protocol):
 
 
 class SignedCalls:
-    """Every request must be signed with a key of this server."""
+    """Every request must be signed with a key of this server.
 
-    def __init__(self, verifier: Verifier) -> None:
+    One that is signed for several regions is for the first that is named in full, or else for `region`.
+    """
+
+    def __init__(self, verifier: Verifier, region: str) -> None:
         self._verifier = verifier
+        self._region = region
 
     def read(self, head: RequestHead) -> Arrived:
-        return _SignedCall(self._verifier.read(head))
+        return _SignedCall(self._verifier.read(head), self._region)
 
 
 class _SignedCall(msgspec.Struct, frozen=True):
     signed: Signed
+    default_region: str
 
     def confirm(self, body: bytes) -> Caller:
-        holder = self.signed.confirm(body)
-        return Caller(account=holder.account, region=self.signed.presented.region, partner=holder.partner)
+        holder, presented = self.signed.confirm(body), self.signed.presented
+        if presented.algorithm is Algorithm.SIGV4:
+            return Caller(account=holder.account, region=presented.regions[0], partner=holder.partner)
+        named = (region for region in presented.regions if REGION.fullmatch(region))
+        return Caller(
+            account=holder.account,
+            region=next(named, self.default_region),
+            partner=holder.partner,
+            signed_for=presented.regions,
+        )
 
 
 class AnyCalls:

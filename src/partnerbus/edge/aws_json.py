@@ -95,6 +95,7 @@ class AwsJson:
                 region=caller.region,
                 partner=caller.partner,
                 any_partner=caller.any_partner,
+                signed_for=caller.signed_for,
             )
             return await self._face.answer(call, decoded(head, body, self._largest_body))
 

@@ -31,6 +31,7 @@ from partnerbus.model.resources import (
     ApiDestination,
     Connection,
     EventBus,
+    GlobalEndpoint,
     Rule,
     Webhook,
     access_key_key,
@@ -229,6 +230,8 @@ class Accounts:
             yield f"the API destination {destination.name}"
         for webhook in self._catalog.list(Webhook, f"webhook:{account}:"):
             yield f"the webhook {webhook.name}"
+        for endpoint in self._catalog.list(GlobalEndpoint, f"endpoint:{account}:"):
+            yield f"the global endpoint {endpoint.name}"
 
     def _forget_secret(self, _key: str, before: AnyResource | None, _after: AnyResource | None) -> None:
         if isinstance(before, AccessKey):

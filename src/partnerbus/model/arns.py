@@ -62,5 +62,15 @@ def api_destination_arn(region: str, account: str, name: str, uuid: str) -> str:
     return f"arn:{PARTITION}:events:{region}:{account}:api-destination/{name}/{uuid}"
 
 
+def endpoint_arn(region: str, account: str, name: str) -> str:
+    return f"arn:{PARTITION}:events:{region}:{account}:endpoint/{name}"
+
+
 def webhook_arn(region: str, account: str, name: str) -> str:
     return f"arn:{OWN_PARTITION}:webhook:{region}:{account}:{name}"
+
+
+def region_of(arn: str) -> str:
+    """The region in an ARN; empty if it has none."""
+    parsed = Arn.parse(arn)
+    return parsed.region if parsed is not None else ""

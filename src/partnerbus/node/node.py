@@ -196,9 +196,8 @@ class Node:
     def _make_authenticator(self, accounts: Accounts) -> Authenticator:
         if self.settings.auth is AuthMode.NONE:
             return AnyCalls(self.settings.default_account, self.settings.region)
-        return SignedCalls(
-            Verifier(accounts, SystemClock(), skew=timedelta(seconds=self.settings.skew_seconds))
-        )
+        skew = timedelta(seconds=self.settings.skew_seconds)
+        return SignedCalls(Verifier(accounts, SystemClock(), skew), self.settings.region)
 
     def _make_admin(self, found: Opened, targets: Targets, engine: Engine) -> AdminFace:
         shiftable = self.clock if isinstance(self.clock, SystemClock) and self.settings.test_clock else None

@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     region: Annotated[
         str,
         _text(
-            "The region of callers that do not name one (only without authentication).",
+            "The region of callers that do not name one.",
             pattern=rf"^{REGION.pattern}\Z",
             examples=["us-east-1"],
         ),

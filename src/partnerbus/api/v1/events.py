@@ -6,6 +6,7 @@ answer, even if no entry is left (recorded). All entries that are taken go to th
 
 import math
 import os
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -25,13 +26,25 @@ from partnerbus.api.operation import (
     from_epoch_seconds,
     operation,
 )
+from partnerbus.api.v1.destinations import (
+    ACCESS_DENIED,
+    MALFORMED_DETAIL,
+    NO_SUCH_SOURCE,
+    NOT_AUTHORIZED_FOR_SOURCE,
+    Destination,
+    Drop,
+    EntryRefusal,
+    Into,
+    find_endpoint,
+    invalid_argument,
+    named_bus,
+    through_endpoint,
+)
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
-from partnerbus.model.arns import DEFAULT_BUS, Arn
-from partnerbus.model.bus_policy import Put, may_put
+from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.detail import compact_detail
 from partnerbus.model.event import Event, event_time
-from partnerbus.model.resources import EventBus
 
 DETAIL_TYPE_CHARACTERS = 128
 """Documented, not in the service's model."""
@@ -45,13 +58,6 @@ END_OF_TIME = 253_402_300_800
 
 RESERVED_SOURCES = "aws."
 """Sources that PutEvents refuses."""
-
-# Codes of entries. Those of PutPartnerEvents for a source are assumed: its guide describes them in prose.
-INVALID_ARGUMENT = "InvalidArgument"
-MALFORMED_DETAIL = "MalformedDetail"
-NOT_AUTHORIZED_FOR_SOURCE = "NotAuthorizedForSource"
-ACCESS_DENIED = "AccessDeniedException"
-NO_SUCH_SOURCE = "ResourceNotFoundException"
 
 NOT_A_PARTNER = "The account is not that of a registered partner."
 
@@ -105,36 +111,17 @@ class PutEventsOutput(Output, frozen=True, kw_only=True):
     entries: tuple[ResultEntry, ...]
 
 
-class EntryRefusal(msgspec.Struct, frozen=True):
-    """Why one entry is not taken."""
-
-    code: str
-    message: str
-
-
-class Drop(msgspec.Struct, frozen=True):
-    """The entry gets an id, and nobody gets the event."""
-
-
-class Into(msgspec.Struct, frozen=True):
-    """The event goes to a bus, and is `account`'s."""
-
-    bus: EventBus
-    account: str
-
-
-Destination = Into | Drop | EntryRefusal
-
-
 async def put_events(services: Services, call: Call, request: PutEventsInput) -> PutEventsOutput:
     """Entries of the caller's own, to buses of its account and to those of others whose policy allows it."""
-    if request.endpoint_id is not None:
-        raise invalid("Parameter EndpointId is not valid. Reason: Global endpoints are not supported here.")
+    by_id = request.endpoint_id
+    endpoint = None if by_id is None else find_endpoint(services, call, by_id)
 
     def destination(entry: PutEventsEntry) -> Destination:
         if entry.source.startswith(RESERVED_SOURCES):
             return EntryRefusal(NOT_AUTHORIZED_FOR_SOURCE, "Not authorized for the source.")
-        return _named_bus(services, call, entry)
+        if endpoint is not None:
+            return through_endpoint(services, call, endpoint, entry)
+        return named_bus(services, call, entry)
 
     return await _put(services, call, request.entries, destination)
 
@@ -166,33 +153,14 @@ async def put_partner_events(
     return await _put(services, call, request.entries, lambda entry: bus_of(entry.source))
 
 
-def _named_bus(services: Services, call: Call, entry: PutEventsEntry) -> Destination:
-    """A bus by name or ARN. One of the caller's that does not exist swallows what is put to it (recorded).
-
-    Whether another account has such a bus is told only to those who may put on it.
-    """
-    account, region, name = call.account, call.region, entry.event_bus_name
-    parsed = Arn.parse(name)
-    if parsed is not None:
-        account, region = parsed.account, parsed.region
-        name = parsed.resource.removeprefix("event-bus/")
-    bus = services.catalog.bus(account, region, name)
-    put = Put(account=call.account, source=entry.source, detail_type=entry.detail_type)
-    if account != call.account if bus is None else not may_put(bus, put):
-        return EntryRefusal(ACCESS_DENIED, f"Not authorized to put events to event bus {parsed or name}.")
-    if region != call.region:
-        return _invalid("EventBusName", f"The event bus is not in {call.region}.")
-    return Drop() if bus is None else Into(bus, call.account)
-
-
 # -- what both have in common ------------------------------------------------------------------------------
 
 
 class _Taken(msgspec.Struct, frozen=True):
-    """An entry that is taken: the record to store, None if nobody gets the event."""
+    """An entry that is taken: the records to store, none if nobody gets the event."""
 
     event_id: str
-    record: NewRecord | None
+    records: Sequence[NewRecord] = ()
 
 
 async def _put(
@@ -205,7 +173,7 @@ async def _put(
         _judge(entry, destination, ids, now)
         for entry, ids in zip(entries, _new_ids(len(entries), now), strict=True)
     ]
-    records = [taken.record for taken in verdicts if isinstance(taken, _Taken) and taken.record is not None]
+    records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
     if records:
         await services.publisher.publish(records)
     for became, count in Counter(map(_what_became, verdicts)).items():
@@ -244,7 +212,7 @@ def _judge(
     if detail is None:
         return EntryRefusal(MALFORMED_DETAIL, "Detail is malformed.")
     if isinstance(found, Drop):
-        return _Taken(ids[0], None)
+        return _Taken(ids[0])
     event = Event(
         id=ids[0],
         detail_type=entry.detail_type,
@@ -255,7 +223,29 @@ def _judge(
         resources=entry.resources,
         detail=detail,
     )
-    return _Taken(ids[0], NewRecord(log=found.bus.log, dedup_id=ids[1], event=event))
+    record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
+    return _Taken(ids[0], _with_replica(record, found))
+
+
+def _with_replica(record: NewRecord, found: Into) -> Sequence[NewRecord]:
+    """The record, and its copy for the other bus of a global endpoint, which is stored with it or not at all.
+
+    The copy keeps the region it comes from and names the endpoint among its resources (documented); its id
+    is another one, as in another region (recorded of buses). It came through a bus, so no rule forwards it
+    once more, and nothing that a rule forwards is copied: so it never goes round.
+    """
+    if found.replica is None:
+        return (record,)
+    dedup_id = record.dedup_id[:-1] + bytes([record.dedup_id[-1] ^ 1])
+    event = msgspec.structs.replace(
+        record.event,
+        id=str(uuid.UUID(bytes=dedup_id, version=4)),
+        resources=(*record.event.resources, found.replica.endpoint_arn),
+    )
+    return (
+        record,
+        NewRecord(log=found.replica.bus.log, dedup_id=dedup_id, event=event, via=found.bus.arn),
+    )
 
 
 def _argument_refusal(entry: AnyEntry) -> EntryRefusal | None:
@@ -266,16 +256,14 @@ def _argument_refusal(entry: AnyEntry) -> EntryRefusal | None:
         ("Detail", entry.detail),
     ):
         if not value:
-            return _invalid(name, f"{name} is a required argument.")
+            return invalid_argument(name, f"{name} is a required argument.")
     if len(entry.detail_type) > DETAIL_TYPE_CHARACTERS:
-        return _invalid("DetailType", f"DetailType is longer than {DETAIL_TYPE_CHARACTERS} characters.")
+        return invalid_argument(
+            "DetailType", f"DetailType is longer than {DETAIL_TYPE_CHARACTERS} characters."
+        )
     if entry.time is not None and not FIRST_TIME <= entry.time < END_OF_TIME:
-        return _invalid("Time", "Time is out of range.")
+        return invalid_argument("Time", "Time is out of range.")
     return None
-
-
-def _invalid(name: str, reason: str) -> EntryRefusal:
-    return EntryRefusal(INVALID_ARGUMENT, f"Parameter {name} is not valid. Reason: {reason}")
 
 
 def _new_ids(count: int, now: datetime) -> Iterator[tuple[str, bytes]]:
@@ -303,7 +291,7 @@ def _result(verdict: _Taken | EntryRefusal) -> ResultEntry:
 def _what_became(verdict: _Taken | EntryRefusal) -> str:
     if isinstance(verdict, EntryRefusal):
         return "refused"
-    return "dropped" if verdict.record is None else "accepted"
+    return "accepted" if verdict.records else "dropped"
 
 
 OPERATIONS: Mapping[str, Operation] = {

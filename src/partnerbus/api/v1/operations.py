@@ -6,6 +6,7 @@ from partnerbus.api.operation import Operation
 from partnerbus.api.v1 import (
     api_destinations,
     connections,
+    endpoints,
     event_buses,
     event_patterns,
     event_sources,
@@ -20,6 +21,7 @@ from partnerbus.api.v1 import (
 OPERATIONS: Mapping[str, Operation] = {
     **api_destinations.OPERATIONS,
     **connections.OPERATIONS,
+    **endpoints.OPERATIONS,
     **event_buses.OPERATIONS,
     **event_sources.OPERATIONS,
     **events.OPERATIONS,

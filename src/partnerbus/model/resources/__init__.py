@@ -32,6 +32,12 @@ from partnerbus.model.resources.connections import (
     api_destination_key,
     connection_key,
 )
+from partnerbus.model.resources.global_endpoints import (
+    EndpointHealth,
+    FailoverPair,
+    GlobalEndpoint,
+    endpoint_key,
+)
 from partnerbus.model.resources.progress import (
     SCHEDULE_PROGRESS_KEY,
     FailingTarget,
@@ -67,8 +73,11 @@ __all__ = [
     "Connection",
     "ConnectionParameter",
     "ConnectionState",
+    "EndpointHealth",
     "EventBus",
     "FailingTarget",
+    "FailoverPair",
+    "GlobalEndpoint",
     "HttpParameters",
     "InputTransformer",
     "LogConfig",
@@ -91,6 +100,7 @@ __all__ = [
     "connection_key",
     "decode_resource",
     "encode_resource",
+    "endpoint_key",
     "failing_target_key",
     "rule_key",
     "source_key",
@@ -106,6 +116,7 @@ AnyResource = (
     | Connection
     | ApiDestination
     | Webhook
+    | GlobalEndpoint
     | FailingTarget
     | ScheduleProgress
 )
