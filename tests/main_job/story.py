@@ -93,12 +93,13 @@ class Story:
         path: str = "",
         connection: Mapping[str, Any] | None = None,
         region: str = REGION,
+        account: str = CUSTOMER,
     ) -> str:
-        """An API destination of the customer at the receiver's `/name` and `path`; its ARN.
+        """An API destination of the account at the receiver's `/name` and `path`; its ARN.
 
         `connection` says how it authorizes, in the members of CreateConnection.
         """
-        customer = self.client(CUSTOMER, region)
+        customer = self.client(account, region)
         key: Any = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": f"key-of-{name}"}}
         auth: Any = connection or {"AuthorizationType": "API_KEY", "AuthParameters": key}
         made = await run(customer.create_connection, Name=name, **auth)

@@ -1,14 +1,17 @@
 """Two accounts of one node: events go from one's buses to the other's where a policy allows it."""
 
+import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.main_job.story import CUSTOMER, OTHER, REGION, Story, run
 
 pytestmark = pytest.mark.slow
 
 ENTRY = {"Source": "shop", "DetailType": "order", "Detail": '{"n":1}'}
+PATTERN = '{"source": ["shop"]}'
 ROLE = f"arn:aws:iam::{OTHER}:role/forward"
 
 
@@ -27,7 +30,7 @@ async def test_events_cross_accounts_where_they_may(story: Story) -> None:
     await story.rule("default", "seen", {"source": ["shop"]}, await story.webhook("seen"))
 
     # A rule of the other account forwards; the policy is not there yet.
-    await run(theirs.put_rule, Name="forward", EventPattern='{"source": ["shop"]}')
+    await run(theirs.put_rule, Name="forward", EventPattern=PATTERN)
     target: Any = {"Id": "1", "Arn": bus(CUSTOMER)}
     refused = await run(theirs.put_targets, Rule="forward", Targets=[target])
     assert "RoleArn is required" in refused["FailedEntries"][0]["ErrorMessage"]
@@ -53,11 +56,10 @@ async def test_events_cross_accounts_where_they_may(story: Story) -> None:
 
 
 async def test_a_loop_ends_with_a_dead_letter_that_shows_the_path(story: Story) -> None:
-    pattern = '{"source": ["shop"]}'
     for account, other in ((CUSTOMER, OTHER), (OTHER, CUSTOMER)):
         client = story.client(account)
         await run(client.put_permission, Action="events:PutEvents", Principal=other, StatementId="other")
-        await run(client.put_rule, Name="on", EventPattern=pattern)
+        await run(client.put_rule, Name="on", EventPattern=PATTERN)
         target: Any = {"Id": "1", "Arn": bus(other), "RoleArn": ROLE}
         assert (await run(client.put_targets, Rule="on", Targets=[target]))["FailedEntryCount"] == 0
     event = await put(story, CUSTOMER, "default")
@@ -65,3 +67,33 @@ async def test_a_loop_ends_with_a_dead_letter_that_shows_the_path(story: Story) 
     assert (letter["account"], letter["event_id"]) == (OTHER, event["EventId"])
     assert letter["error"] == "THIRD_ACCOUNT_HOP_DETECTED"
     assert " -> ".join([bus(CUSTOMER), bus(OTHER), bus(CUSTOMER)]) in letter["message"]
+
+
+async def test_a_rule_that_another_account_made_on_our_bus_delivers_to_its_own_destination(
+    story: Story,
+) -> None:
+    ours, theirs = story.client(CUSTOMER), story.client(OTHER)
+    await run(ours.create_event_bus, Name="orders")
+    named: Any = {"Name": "theirs", "EventBusName": bus(CUSTOMER, "orders"), "EventPattern": PATTERN}
+    with pytest.raises(ClientError, match="no resource-based policy allows the events:PutRule action"):
+        await run(theirs.put_rule, **named)
+    rules = f"arn:aws:events:{REGION}:{CUSTOMER}:rule/orders/*"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": OTHER},
+        "Action": ["events:PutRule", "events:PutTargets"],
+        "Resource": rules,
+        "Condition": {"StringEqualsIfExists": {"events:creatorAccount": OTHER}},
+    }
+    await run(ours.put_permission, EventBusName="orders", Policy=json.dumps({"Statement": [statement]}))
+    assert (await run(theirs.put_rule, **named))["RuleArn"] == rules.replace("*", "theirs")
+
+    where: Any = {"Rule": "theirs", "EventBusName": bus(CUSTOMER, "orders")}
+    for account, refused in ((CUSTOMER, 1), (OTHER, 0)):
+        destination = await story.webhook("seen", account=account)
+        target: Any = {"Id": "1", "Arn": destination}
+        answer = await run(theirs.put_targets, Targets=[target], **where)
+        assert answer["FailedEntryCount"] == refused
+    await put(story, CUSTOMER, "orders")
+    [event] = await story.arrived("seen", 1)
+    assert (event["account"], event["source"]) == (CUSTOMER, "shop")

@@ -5,11 +5,14 @@ import pytest
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
+from partnerbus.model.target_parameters import AppSyncParameters
 from partnerbus.targets.aws import FOREIGN
 from partnerbus.targets.dead_letter import DeadLetterNote
+from partnerbus.targets.nats_subject import NatsSettings
 from partnerbus.targets.registry import ANOTHER_REGION, NO_SUCH_KIND, Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Receiver
 from tests.targets.things import (
+    ACCOUNT,
     SECRETS,
     Resources,
     a_bus,
@@ -17,6 +20,8 @@ from tests.targets.things import (
     a_destination,
     a_rule,
     a_target,
+    a_webhook,
+    a_webhook_secret,
     an_event,
     an_invocation,
 )
@@ -133,13 +138,62 @@ def test_the_node_s_own_credentials_are_lent_to_the_queue_s_account_only():
         assert emulated.refusal(target, a_rule()) is None
 
 
+QUEUE = "arn:aws:sqs:us-east-1:{}:q"
+CREATOR, BUS_OWNER = ACCOUNT, "999988887777"
+
+OF_EACH_KIND = (
+    "arn:aws:appsync:us-east-1:{}:endpoints/graphql-api/a",
+    "arn:aws:events:us-east-1:{}:event-bus/other",
+    "arn:aws:execute-api:us-east-1:{}:a/prod/GET/",
+    "arn:aws:lambda:us-east-1:{}:function:f",
+    "arn:aws:sns:us-east-1:{}:t",
+    QUEUE,
+    "arn:partnerbus:nats:us-east-1:{}:partnerbus.123456789012.s",
+    "arn:partnerbus:stdout:us-east-1:{}:s",
+)
+
+
+def test_the_targets_of_a_rule_are_those_of_whoever_made_it():
+    """Of the account whose bus it stands on they are not: that one lends it nothing."""
+    webhook = a_webhook("https://1.1.1.1/", a_webhook_secret("whsec_MTIz"))
+    destination = a_destination("https://1.1.1.1/")
+    settings = TargetSettings(stdout=True, nats=NatsSettings(servers=("nats://127.0.0.1:1",)))
+    targets = make_targets(settings, Resources(webhook, destination), SECRETS, SystemClock(), _forward)
+    theirs, ours = a_rule(BUS_OWNER, CREATOR), a_rule(CREATOR, BUS_OWNER)
+    query = AppSyncParameters(graph_ql_operation="query { a }")
+    for arn in (webhook.arn, destination.arn, *(arn.format(CREATOR) for arn in OF_EACH_KIND)):
+        target = msgspec.structs.replace(a_target(arn), app_sync=query)
+        assert targets.refusal(target, theirs) is None, arn
+        assert targets.refusal(target, ours) is not None, arn
+    letters = msgspec.structs.replace(a_target(webhook.arn), dead_letter_arn=QUEUE.format(CREATOR))
+    assert targets.refusal(letters, theirs) is None
+    assert targets.refusal(letters, ours) == FOREIGN
+
+
+async def test_a_rule_s_bus_does_not_open_what_only_its_owner_reaches():
+    """The account whose bus it is may not be reached by a rule that another one made there."""
+    theirs = a_rule(BUS_OWNER, CREATOR)
+    bus = a_bus(account=BUS_OWNER)
+    for arn in (bus.arn, QUEUE.format(BUS_OWNER), f"arn:aws:lambda:us-east-1:{BUS_OWNER}:function:f"):
+        targets = targets_of(bus)
+        invoker = targets.invoker(arn)
+        assert invoker is not None
+        reply = await invoker.invoke(msgspec.structs.replace(an_invocation(a_target(arn)), rule=theirs))
+        assert (reply.error, reply.retryable) == (ErrorCode.NO_PERMISSIONS, False)
+        await targets.close()
+
+
 async def test_another_account_s_queue_is_not_sent_to_either():
     foreign = "arn:aws:sqs:us-east-1:999988887777:q"
     targets = targets_of()
     invoker = targets.invoker(foreign)
     assert invoker is not None
     note = DeadLetterNote(
-        event=an_event(), rule_arn=a_rule().arn, target_arn="arn:target", error=ErrorCode.TIMEOUT
+        event=an_event(),
+        account=a_rule().created_by,
+        rule_arn=a_rule().arn,
+        target_arn="arn:target",
+        error=ErrorCode.TIMEOUT,
     )
     for reply in (
         await invoker.invoke(an_invocation(a_target(foreign))),

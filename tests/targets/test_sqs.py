@@ -125,6 +125,7 @@ async def test_a_dead_letter(sqs: SQSClient, queues: SqsQueues):
     sqs.create_queue(QueueName="dead")
     note = DeadLetterNote(
         event=an_event(b'{"n":1.0}'),
+        account=ACCOUNT,
         rule_arn="arn:rule",
         target_arn="arn:target",
         error=ErrorCode.ERROR_FROM_TARGET,
@@ -151,6 +152,7 @@ async def test_a_dead_letter(sqs: SQSClient, queues: SqsQueues):
 def test_a_dead_letter_that_was_not_retried():
     note = DeadLetterNote(
         event=an_event(),
+        account=ACCOUNT,
         rule_arn="r",
         target_arn="t",
         error=ErrorCode.NO_RESOURCE,

@@ -137,14 +137,15 @@ def an_event(detail: bytes = b"{}") -> Event:
     )
 
 
-def a_rule(account: str = ACCOUNT) -> Rule:
+def a_rule(account: str = ACCOUNT, created_by: str | None = None) -> Rule:
+    """A rule on the default bus of `account`, made by that account or by another."""
     return Rule(
         account=account,
         region=REGION,
         bus="default",
         name="r",
         state=RuleState.ENABLED,
-        created_by=account,
+        created_by=created_by or account,
         created_at=NOW,
     )
 

@@ -166,6 +166,7 @@ class Attempts:
             return dead
         note = DeadLetterNote(
             event=claim.record.event,
+            account=subscription.rule.created_by,
             rule_arn=subscription.rule.arn,
             target_arn=subscription.target.arn,
             error=dead.error or ErrorCode.UNKNOWN,

@@ -296,7 +296,7 @@ def _detail(found: FailingTarget) -> _Detail:
 
 
 def _key(subscription: Subscription) -> Key:
-    return subscription.rule.account, subscription.rule.region, subscription.target.arn
+    return subscription.rule.created_by, subscription.rule.region, subscription.target.arn
 
 
 def _key_of(found: FailingTarget) -> Key:

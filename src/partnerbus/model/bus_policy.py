@@ -1,9 +1,11 @@
-"""The policy of a bus: who may put events on it, and the statements it is made of."""
+"""The policy of a bus: who may put events on it, or change its rules, and the statements it is made of."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from partnerbus.model.arns import Arn
 from partnerbus.model.policy import AccessRequest, MalformedPolicy, Verdict, parse_policy
 from partnerbus.model.resources import EventBus
 
@@ -36,23 +38,34 @@ def root_arn(account: str) -> str:
 
 
 def may_put(bus: EventBus, put: Put) -> bool:
-    """Whether the event may be put on `bus`.
+    """Whether the event may be put on `bus`."""
+    return allows(bus, _request(bus, put))
 
-    The bus's own account may unless the policy denies it, any other one only if the policy allows it
-    (documented). A stored policy that cannot be read any more denies.
+
+def allows(bus: EventBus, request: AccessRequest) -> bool:
+    """Whether the policy of `bus` lets this be done.
+
+    The bus's own account may do everything that the policy does not deny, any other one only what the policy
+    allows (documented). A stored policy that cannot be read any more denies.
     """
-    is_own = put.account == bus.account
+    is_own = request.account == bus.account
     if bus.policy is None:
         return is_own
     policy = parse_policy(bus.policy)
     if isinstance(policy, MalformedPolicy):
         return False
-    verdict = policy.judge(_request(bus, put))
+    verdict = policy.judge(request)
     return verdict is Verdict.ALLOWED or (is_own and verdict is Verdict.SILENT)
+
+
+def principal_context(account: str) -> Mapping[str, tuple[str, ...]]:
+    """The condition keys that say who calls."""
+    return {"aws:principalaccount": (account,), "aws:principalarn": (root_arn(account),)}
 
 
 def _request(bus: EventBus, put: Put) -> AccessRequest:
     by_rule = put.rule_arn is not None
+    sender = Arn.parse(put.rule_arn or "")
     return AccessRequest(
         account=put.account,
         action=PUT_EVENTS,
@@ -62,9 +75,8 @@ def _request(bus: EventBus, put: Put) -> AccessRequest:
             "events:detail-type": (put.detail_type,),
             "events:eventbusinvocation": ("true" if by_rule else "false",),
             "aws:sourcearn": (put.rule_arn,) if put.rule_arn is not None else (),
-            "aws:sourceaccount": (put.account,) if by_rule else (),
-            "aws:principalaccount": (put.account,),
-            "aws:principalarn": (root_arn(put.account),),
+            "aws:sourceaccount": (sender.account,) if sender is not None else (),
+            **principal_context(put.account),
         },
     )
 

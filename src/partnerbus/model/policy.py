@@ -46,13 +46,13 @@ class AccessRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be judged: `account` wants to do `action` (`events:PutEvents`) with `resource` (an ARN).
 
     `context` has the values of each condition key, in lower case, that can be judged; a key with no values is
-    absent from the request.
+    absent from the request, and one that is None, or is not there, cannot be judged.
     """
 
     account: str
     action: str
     resource: str
-    context: Mapping[str, tuple[str, ...]]
+    context: Mapping[str, tuple[str, ...] | None]
 
 
 S = TypeVar("S", bound=str | float)
@@ -285,7 +285,7 @@ def _holds_for_absent(quantifier: str | None, *, is_negated: bool) -> bool:
     return is_negated if quantifier is None else quantifier == "ForAllValues"
 
 
-def _holds(condition: _Condition, context: Mapping[str, tuple[str, ...]]) -> bool | None:
+def _holds(condition: _Condition, context: Mapping[str, tuple[str, ...] | None]) -> bool | None:
     values = context.get(condition.key)
     return None if values is None else condition.holds(values)
 

@@ -123,13 +123,13 @@ class AwsInvoker:
             return f"The target's ARN is not valid: it must end in {kind.form}."
         if kind.needs is not None and kind.needs not in target.parameters:
             return f"{kind.needs} is required for this target."
-        return kind.refusal(target) or self._aws.refusal(kind.service, arn, rule.account)
+        return kind.refusal(target) or self._aws.refusal(kind.service, arn, rule.created_by)
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Make the call."""
         arn = Arn.parse(invocation.target.arn)
         assert arn is not None  # checked when it was put
-        refusal = self._aws.refusal(self._kind.service, arn, invocation.rule.account)
+        refusal = self._aws.refusal(self._kind.service, arn, invocation.rule.created_by)
         if refusal is not None:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         try:
@@ -137,7 +137,7 @@ class AwsInvoker:
         except (Unusable, NothingAtPath) as error:
             return Reply(error=ErrorCode.INVALID_PARAMETER, message=str(error))
         # Public resources, such as AWS's own documents, are used in the rule's account.
-        place = _Place(arn, arn.account or invocation.rule.account)
+        place = _Place(arn, arn.account or invocation.rule.created_by)
         if self._gatherer is None or self._kind.batch is None:
             return await self._one(place, ask)
         place = msgspec.structs.replace(place, group=self._kind.batch.group(ask))

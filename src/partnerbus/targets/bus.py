@@ -35,7 +35,7 @@ class BusInvoker:
         arn = Arn.parse(target.arn)
         if arn is None or not arn.resource.partition("/")[2]:
             return "The target's ARN does not name an event bus."
-        if arn.account != rule.account and target.role_arn is None:
+        if arn.account != rule.created_by and target.role_arn is None:
             return ROLE_REQUIRED.format(target.arn)
         has_input = (target.input, target.input_path, target.input_transformer) != (None, None, None)
         return WHOLE_EVENTS_ONLY if has_input else None
@@ -51,7 +51,7 @@ class BusInvoker:
 
     async def _put(self, invocation: Invocation) -> Reply:
         bus = self._lookup.bus_by_arn(invocation.target.arn)
-        is_own = _account(invocation.target.arn) == invocation.rule.account
+        is_own = _account(invocation.target.arn) == invocation.rule.created_by
         if bus is None and is_own:
             return Reply(error=ErrorCode.NO_RESOURCE, message="The event bus does not exist.")
         if bus is None or not may_put(bus, _put_of(invocation)):
@@ -76,7 +76,7 @@ def _account(arn: str) -> str:
 
 def _put_of(invocation: Invocation) -> Put:
     event, rule = invocation.record.event, invocation.rule
-    return Put(account=rule.account, source=event.source, detail_type=event.detail_type, rule_arn=rule.arn)
+    return Put(account=rule.created_by, source=event.source, detail_type=event.detail_type, rule_arn=rule.arn)
 
 
 def _path(invocation: Invocation, via: str) -> str:

@@ -19,13 +19,14 @@ ANOTHER_REGION = "The dead-letter queue is in another region than the rule."
 
 
 class DeadLetterNote(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that could not be delivered, and why.
+    """An event that could not be delivered to a target of `account`, and why.
 
     `exhausted` names the member of the retry policy that ran out; `retry_attempts` counts attempts after
     the first.
     """
 
     event: Event
+    account: str
     rule_arn: str
     target_arn: str
     error: ErrorCode
@@ -78,14 +79,13 @@ class DeadLetterQueue:
         """Why a target of `rule` cannot have this dead-letter queue, as a sentence; None if it can."""
         return (
             dead_letter_refusal(queue_arn)
-            or self._queues.refusal(queue_arn, rule.account)
+            or self._queues.refusal(queue_arn, rule.created_by)
             or _foreign_region(queue_arn, rule.region)
         )
 
     async def send(self, queue_arn: str, note: DeadLetterNote) -> Reply:
         """Send the event as it was matched, untransformed (assumed), with the note as attributes."""
-        rule = Arn.parse(note.rule_arn)
-        refusal = self._queues.refusal(queue_arn, rule.account if rule else "")
+        refusal = self._queues.refusal(queue_arn, note.account)
         if refusal is not None:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         return await self._queues.send(queue_arn, note.event.encode().decode(), attributes=note.attributes())

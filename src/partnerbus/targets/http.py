@@ -37,7 +37,7 @@ class HttpInvoker:
         It carries its owner's credentials: rules of others may not use it, nor learn whether it exists.
         """
         found = self._lookup.api_destination_by_arn(target.arn)
-        if found is None or (found.account, found.region) != (rule.account, rule.region):
+        if found is None or (found.account, found.region) != (rule.created_by, rule.region):
             return "The API destination does not exist."
         return None
 
@@ -46,7 +46,7 @@ class HttpInvoker:
         destination = self._lookup.api_destination_by_arn(invocation.target.arn)
         if destination is None:
             return Reply(error=ErrorCode.NO_RESOURCE, message="The API destination does not exist.")
-        if destination.account != invocation.rule.account:
+        if destination.account != invocation.rule.created_by:
             return Reply(
                 error=ErrorCode.NO_PERMISSIONS, message="The API destination belongs to another account."
             )

@@ -31,7 +31,7 @@ class AllowedSubjects:
         """Why the rule may not publish to the subject of `arn`; None if it may."""
         if arn is None or len(arn.resource) > LONGEST_SUBJECT or not SUBJECT.fullmatch(arn.resource):
             return FORM
-        wanted = self._pattern.replace("{account}", rule.account)
+        wanted = self._pattern.replace("{account}", rule.created_by)
         if not _matches(wanted.split("."), arn.resource.split(".")):
             return f"This node publishes to subjects like {wanted} only."
         return foreign(arn, rule)

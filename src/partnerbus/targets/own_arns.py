@@ -8,4 +8,4 @@ FOREIGN = "The ARN is one of another account or region than the rule's."
 
 def foreign(arn: Arn, rule: Rule) -> str | None:
     """Why a rule may not name `arn`, if it is another's."""
-    return None if (arn.account, arn.region) == (rule.account, rule.region) else FOREIGN
+    return None if (arn.account, arn.region) == (rule.created_by, rule.region) else FOREIGN

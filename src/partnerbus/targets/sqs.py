@@ -119,12 +119,12 @@ class SqsInvoker:
         """A FIFO queue needs a message group (documented); whether the queue exists shows later."""
         if _is_fifo(target.arn) and not target.message_group_id:
             return "A FIFO queue needs a message group id."
-        return self._queues.refusal(target.arn, rule.account)
+        return self._queues.refusal(target.arn, rule.created_by)
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Send the input to the queue."""
         target = invocation.target
-        refusal = self._queues.refusal(target.arn, invocation.rule.account)
+        refusal = self._queues.refusal(target.arn, invocation.rule.created_by)
         if refusal is not None:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         group_id = None

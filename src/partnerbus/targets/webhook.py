@@ -51,7 +51,7 @@ class WebhookInvoker:
         Rules of others may not use it, nor learn whether it exists.
         """
         found = self._lookup.webhook_by_arn(target.arn)
-        if found is None or (found.account, found.region) != (rule.account, rule.region):
+        if found is None or (found.account, found.region) != (rule.created_by, rule.region):
             return NO_SUCH_WEBHOOK
         return self._guard.url_refusal(found.url)
 
@@ -60,7 +60,7 @@ class WebhookInvoker:
         webhook = self._lookup.webhook_by_arn(invocation.target.arn)
         if webhook is None:
             return Reply(error=ErrorCode.NO_RESOURCE, message=NO_SUCH_WEBHOOK)
-        if webhook.account != invocation.rule.account:
+        if webhook.account != invocation.rule.created_by:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message="The webhook belongs to another account.")
         try:
             secrets = self._open(webhook)

@@ -136,8 +136,8 @@ class _Others:
         """
         own = self._rule_of.get(found.subscription)
         if own is not None:
-            owner = own.account, own.region
-        others = [(rule, to) for rule, to in self._named if (rule.account, rule.region) == owner]
+            owner = own.created_by, own.region
+        others = [(rule, to) for rule, to in self._named if (rule.created_by, rule.region) == owner]
         of_own_rule = [to for rule, to in others if own is not None and rule.key == own.key]
         candidates = of_own_rule or [to for _, to in others]
         if len(candidates) != 1:

@@ -9,20 +9,25 @@ from partnerbus.model.resources import EventBus
 def find_bus(services: Services, call: Call, name_or_arn: str | None) -> EventBus:
     """The caller's bus; the default one if it names none. Refused if there is no such bus (recorded).
 
-    Bus policies open a bus of another account to events, and to nothing else here.
+    Bus policies open a bus of another account to events and rules (`rule_access`), and to nothing else here.
     """
-    name = name_or_arn or DEFAULT_BUS
-    arn = Arn.parse(name)
-    if arn is not None:
-        if arn.region != call.region:
-            raise no_such_bus(name)
-        if arn.account != call.account:
-            raise not_authorized(call, name)
-        name = arn.resource.removeprefix("event-bus/")
-    bus = services.catalog.bus(call.account, call.region, name)
+    account, name = owner_and_name(call, name_or_arn)
+    if account != call.account:
+        raise not_authorized(call, name_or_arn or name)
+    bus = services.catalog.bus(account, call.region, name)
     if bus is None:
         raise no_such_bus(name)
     return bus
+
+
+def owner_and_name(call: Call, name_or_arn: str | None) -> tuple[str, str]:
+    """Whose bus is meant, and its name. Other regions are other services, so nothing is there."""
+    arn = Arn.parse(name_or_arn or DEFAULT_BUS)
+    if arn is None:
+        return call.account, name_or_arn or DEFAULT_BUS
+    if arn.region != call.region:
+        raise no_such_bus(str(arn))
+    return arn.account, arn.resource.removeprefix("event-bus/")
 
 
 async def replace_bus(services: Services, before: EventBus, after: EventBus) -> None:

@@ -10,10 +10,11 @@ from typing import TypeVar
 
 import msgspec
 
-from partnerbus.api.errors import invalid, limit_exceeded
+from partnerbus.api.errors import access_denied, invalid, limit_exceeded, refuse
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, operation
-from partnerbus.api.v1.buses import find_bus
+from partnerbus.api.v1.buses import no_such_bus
 from partnerbus.api.v1.paging import ListInput, page
+from partnerbus.api.v1.rule_access import TARGETS
 from partnerbus.api.v1.rules import existing_rule
 from partnerbus.api.v1.shapes import DeadLetterConfig, Shape, managed, retried
 from partnerbus.api.v1.target_parameters import Json, typed
@@ -33,6 +34,9 @@ from partnerbus.model.transform import input_refusal
 
 CANNOT_BE_SERVED = "ValidationException"
 """The code of an entry whose target this node cannot deliver to. Assumed; no list of codes is documented."""
+
+NOT_THE_CREATOR = "Rule {} was made by another account, which alone may put targets on it."
+"""Assumed: the targets of a rule are resources of whoever made it, so nobody else says which."""
 
 
 class InputTransformerShape(Shape, frozen=True, kw_only=True):
@@ -138,10 +142,8 @@ async def put_targets(services: Services, call: Call, given: PutInput) -> Output
 
 
 async def _put(services: Services, call: Call, given: PutInput) -> list[FailedEntry]:
-    bus = find_bus(services, call, given.event_bus_name)
-    rule = existing_rule(services, call, given.event_bus_name, given.rule)
-    if rule.managed_by is not None:
-        raise managed(given.rule)
+    rule = _rule_for_targets(services, call, given)
+    bus = services.catalog.bus(rule.account, rule.region, rule.bus) or refuse(no_such_bus(rule.bus))
     since = await services.store.seek(bus.log)
     targets = {target.id: target for target in rule.targets}
     failed: list[FailedEntry] = []
@@ -157,6 +159,17 @@ async def _put(services: Services, call: Call, given: PutInput) -> list[FailedEn
         raise limit_exceeded()
     await _set_targets(services, rule, targets.values())
     return failed
+
+
+def _rule_for_targets(services: Services, call: Call, given: PutInput) -> Rule:
+    """The rule, if it is the caller's to say what it delivers to."""
+    asked = {TARGETS: tuple(shape.arn for shape in given.targets)}
+    rule = existing_rule(services, call, given.event_bus_name, given.rule, asked)
+    if rule.managed_by is not None:
+        raise managed(given.rule)
+    if rule.created_by != call.account:
+        raise access_denied(NOT_THE_CREATOR.format(given.rule))
+    return rule
 
 
 def _target(shape: TargetShape, before: Target | None, since: int, call: Call) -> Target:

@@ -8,8 +8,9 @@ import msgspec
 
 from partnerbus.api.errors import ApiError, invalid, limit_exceeded, not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, operation
-from partnerbus.api.v1.buses import find_bus, no_such_bus
+from partnerbus.api.v1.buses import no_such_bus
 from partnerbus.api.v1.paging import ListInput, page
+from partnerbus.api.v1.rule_access import NOTHING, Context, asked_by_put, open_rule, open_rules
 from partnerbus.api.v1.shapes import Shape, Tag, managed, retried, tags_by_key
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.resources import EventBus, Rule, RuleState, rule_key
@@ -100,10 +101,11 @@ def find_rule(services: Services, bus: EventBus, name: str) -> Rule | None:
     return services.catalog.get(Rule, rule_key(bus.account, bus.region, bus.name, name))
 
 
-def existing_rule(services: Services, call: Call, bus_name: str | None, name: str) -> Rule:
-    """The rule; refused if there is none (recorded)."""
-    bus = find_bus(services, call, bus_name)
-    rule = find_rule(services, bus, name)
+def existing_rule(
+    services: Services, call: Call, bus_name: str | None, name: str, asked: Context = NOTHING
+) -> Rule:
+    """The rule; refused if there is none (recorded), or the caller may not do this with it."""
+    bus, rule = open_rule(services, call, bus_name, name, asked)
     if rule is None:
         raise no_such_rule(name, bus.name)
     return rule
@@ -134,11 +136,11 @@ async def put_rule(services: Services, call: Call, given: PutInput) -> Output:
 
 
 async def _put(services: Services, call: Call, given: PutInput, tags: dict[str, str]) -> Rule:
-    bus = find_bus(services, call, given.event_bus_name)
+    pattern = None if given.event_pattern is None else parsed_pattern(given.event_pattern)
+    bus, before = open_rule(services, call, given.event_bus_name, given.name, asked_by_put(call, pattern))
     _check_schedule(given, bus)
     _check_state(given, bus)
-    pattern = _checked_pattern(services, bus, given.event_pattern)
-    before = find_rule(services, bus, given.name)
+    _check_length(services, given, bus)
     if before is not None and before.managed_by is not None:
         raise managed(given.name)
     with _wildcard_room(services, bus, given.name, pattern):
@@ -212,12 +214,10 @@ def _check_state(given: PutInput, bus: EventBus) -> None:
         raise invalid(NOT_ON_PARTNER_BUS.format(given.state))
 
 
-def _checked_pattern(services: Services, bus: EventBus, text: str | None) -> Pattern | None:
-    if text is None:
-        return None
-    if len(text) > services.quotas_of(bus.account).pattern_characters:
-        raise limit_exceeded()  # documented as a quota that can be raised, so as a quota it is refused
-    return parsed_pattern(text)
+def _check_length(services: Services, given: PutInput, bus: EventBus) -> None:
+    """Documented as a quota that can be raised, so as a quota it is refused."""
+    if len(given.event_pattern or "") > services.quotas_of(bus.account).pattern_characters:
+        raise limit_exceeded()
 
 
 def parsed_pattern(text: str) -> Pattern:
@@ -262,7 +262,7 @@ async def delete_rule(services: Services, call: Call, given: DeleteInput) -> Non
 
 
 async def _delete(services: Services, call: Call, given: DeleteInput) -> None:
-    rule = find_rule(services, find_bus(services, call, given.event_bus_name), given.name)
+    _, rule = open_rule(services, call, given.event_bus_name, given.name)
     if rule is None:
         return
     if rule.managed_by is not None and not given.force:
@@ -309,7 +309,7 @@ async def _set_state(services: Services, call: Call, given: NameInput, state: Ru
 
 
 async def list_rules(services: Services, call: Call, given: ListRulesInput) -> Output:
-    bus = find_bus(services, call, given.event_bus_name)
+    bus = open_rules(services, call, given.event_bus_name)
     prefix = given.name_prefix or ""
     found = page(
         services, call, given, lambda after: rules_on(services, bus, prefix, after), lambda rule: rule.name
@@ -332,7 +332,7 @@ def _item(rule: Rule) -> RuleItem:
 
 
 async def list_rule_names_by_target(services: Services, call: Call, given: ByTargetInput) -> Output:
-    bus = find_bus(services, call, given.event_bus_name)
+    bus = open_rules(services, call, given.event_bus_name)
 
     def after(name: str | None) -> Iterator[str]:
         for rule in rules_on(services, bus, after=name):

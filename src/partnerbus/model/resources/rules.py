@@ -82,6 +82,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Rule(Resource, frozen=True, kw_only=True, tag="rule"):
     """A pattern on a bus and the targets that its matches go to, ordered by target id.
 
+    `created_by` is the account that made it, which need not be the bus's: what its targets reach is its own.
     A rule of the default bus may have a schedule, which counts from `scheduled_at`: when it was put, or when
     the rule was last enabled.
     """

@@ -53,13 +53,13 @@ class AppSyncInvoker:
             return f"The target's ARN is not valid: it must end in {PREFIX}ID."
         if target.app_sync is None or not target.app_sync.graph_ql_operation:
             return "AppSyncParameters with a GraphQLOperation is required for this target."
-        return self._aws.refusal(SERVICE, arn, rule.account)
+        return self._aws.refusal(SERVICE, arn, rule.created_by)
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Run the operation."""
         arn = Arn.parse(invocation.target.arn)
         assert arn is not None  # checked when it was put
-        refusal = self._aws.refusal(SERVICE, arn, invocation.rule.account)
+        refusal = self._aws.refusal(SERVICE, arn, invocation.rule.created_by)
         if refusal is not None:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         try:

@@ -58,13 +58,13 @@ class ExecuteApiInvoker:
             return BAD_ARN
         if api.path.count("*") > len((target.http or HttpParameters()).path_values):
             return MORE_STARS
-        return self._aws.refusal(SERVICE, api.arn, rule.account)
+        return self._aws.refusal(SERVICE, api.arn, rule.created_by)
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Make the request and judge the answer."""
         api = _parse(invocation.target.arn)
         assert api is not None  # checked when it was put
-        refusal = self._aws.refusal(SERVICE, api.arn, invocation.rule.account)
+        refusal = self._aws.refusal(SERVICE, api.arn, invocation.rule.created_by)
         if refusal is not None:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=refusal)
         try:
