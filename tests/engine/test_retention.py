@@ -17,7 +17,7 @@ async def stored(world: World, bus: EventBus) -> int:
 
 
 async def sweep(world: World) -> None:
-    await Retention(world.store, world.clock, make_log("error")).sweep()
+    await Retention(world.store, world.catalog, world.clock, make_log("error")).sweep()
 
 
 async def test_records_that_nothing_needs_go_after_the_keep_period(world: World) -> None:

@@ -19,11 +19,13 @@ from partnerbus.model.resources import (
     Account,
     AnyResource,
     ApiDestination,
+    Archive,
     Connection,
     EventBus,
     Webhook,
     account_key,
     api_destination_key,
+    archive_key,
     bus_key,
     connection_key,
     decode_resource,
@@ -167,6 +169,13 @@ class Catalog:
             return None
         found = self.get(Webhook, webhook_key(parsed.account, parsed.region, parsed.resource))
         return found if found is not None and found.arn == arn else None
+
+    def archive_by_arn(self, arn: str) -> Archive | None:
+        """The archive with that ARN; one made anew under the same name has the same."""
+        parsed = arns.Arn.parse(arn)
+        kind, _, name = parsed.resource.partition("/") if parsed else ("", "", "")
+        found = self.get(Archive, archive_key(parsed.account, parsed.region, name)) if parsed else None
+        return found if found is not None and kind == "archive" and found.arn == arn else None
 
     def _named_in(self, arn: str, kind: type[R], word: str, key: Callable[[str, str, str], str]) -> R | None:
         parsed = arns.Arn.parse(arn)

@@ -25,6 +25,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import Redrive
+from partnerbus.model.resources import ARCHIVE_LOGS
 from partnerbus.store.protocol import AT_ONCE, START, Store
 from partnerbus.targets.registry import Targets
 
@@ -118,7 +119,7 @@ class Engine:
             **(parts or {}),
         }
         self._sweeps = (
-            Sweep("retention", SWEEP_EVERY, Retention(store, clock, log, keep).sweep),
+            Sweep("retention", SWEEP_EVERY, Retention(store, catalog, clock, log, keep).sweep),
             Sweep("look", LOOK_EVERY, self.look),
             Sweep("target health", FORGET_EVERY, self._health.sweep),
             *sweeps,
@@ -155,7 +156,7 @@ class Engine:
     async def look(self) -> None:
         """Find what is to be routed or attempted in the store, also what nobody told of."""
         for info in await self._store.logs():
-            if info.head > START:
+            if info.head > START and not info.log.startswith(ARCHIVE_LOGS):
                 self._routers.news(info.log, info.head)
         await self._dispatcher.look()
 

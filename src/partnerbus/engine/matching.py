@@ -1,4 +1,4 @@
-"""Which subscriptions an event is owed to: the rules of every bus, indexed, and current.
+"""Which subscriptions an event is owed to, and which archives keep it: indexed by bus, and current.
 
 It follows the catalog change by change. Only rules that can be owed something stand in the index of their
 bus (enabled, with a pattern, with targets); a change that leaves the pattern alone leaves the index alone.
@@ -13,7 +13,7 @@ from partnerbus.kernel.telemetry import Log
 from partnerbus.model import arns
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
-from partnerbus.model.resources import AnyResource, EventBus, Rule, bus_key, rule_key
+from partnerbus.model.resources import AnyResource, Archive, EventBus, Rule, bus_key, rule_key
 from partnerbus.model.schedule import scheduling_rule
 from partnerbus.model.subscription import Subscription, scheduled_subscriptions, subscriptions
 from partnerbus.patterns import Pattern, PatternError, PatternIndex, parse_pattern
@@ -23,21 +23,27 @@ NOTHING: tuple[Subscription, ...] = ()
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
-    """What an event is owed to, and how many rules it matched."""
+    """What an event is owed to, how many rules it matched, and the logs of the archives that keep it."""
 
     owed: Sequence[Subscription]
     rules: int
+    kept: Sequence[str] = ()
 
 
 NO_MATCH = Match((), 0)
 
 
 class _Bus:
-    """The index of one bus: rule keys by pattern, subscriptions by rule key."""
+    """The index of one bus: keys of rules and archives by pattern, and what they stand for by key."""
 
     def __init__(self) -> None:
         self.index: PatternIndex[str] = PatternIndex()
         self.owed: dict[str, tuple[Subscription, ...]] = {}
+        self.archives: dict[str, Archive] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.owed and not self.archives
 
 
 class Matching:
@@ -53,12 +59,15 @@ class Matching:
             self._bus_of_log[bus.log] = bus.key
         for rule in catalog.list(Rule, "rule:"):
             self._change_rule(None, rule)
+        for archive in catalog.list(Archive, "archive:"):
+            self._change_archive(None, archive)
         catalog.listen(self._changed)
 
     def match(self, record: Record) -> Match:
         """What `record` is owed to now, by the rules of the bus whose log it is in.
 
-        What the schedule of a rule put there is owed to the targets of that rule, and to nobody else.
+        What the schedule of a rule put there is owed to the targets of that rule, and to nobody else. What is
+        replayed is not archived again (documented).
         """
         rule_arn = scheduling_rule(record)
         if rule_arn is not None:
@@ -73,7 +82,10 @@ class Matching:
             for subscription in bus.owed.get(rule, NOTHING)
             if subscription.since < record.position
         ]
-        return Match(owed, len(matched))
+        if not bus.archives:
+            return Match(owed, len(matched))
+        archives = [bus.archives[key] for key in matched if key in bus.archives]
+        return Match(owed, len(matched) - len(archives), _kept(record, archives))
 
     def _scheduled(self, record: Record, rule_arn: str) -> Match:
         name = rule_arn.rpartition(":rule/")[2]
@@ -97,6 +109,23 @@ class Matching:
         new = after if isinstance(after, Rule) else None
         if old is not None or new is not None:
             self._change_rule(old, new)
+        archive_before = before if isinstance(before, Archive) else None
+        archive_after = after if isinstance(after, Archive) else None
+        if archive_before is not None or archive_after is not None:
+            self._change_archive(archive_before, archive_after)
+
+    def _change_archive(self, old: Archive | None, new: Archive | None) -> None:
+        archive = new or old
+        assert archive is not None
+        of_bus = bus_key(archive.account, archive.region, archive.bus)
+        bus = self._index_of(archive, of_bus)
+        if bus.archives.pop(archive.key, None) is not None:
+            bus.index.remove(archive.key)
+        pattern = None if new is None else self._parsed(new.rule_pattern, archive_arn=archive.arn)
+        if new is not None and pattern is not None:
+            bus.index.add(new.key, pattern)
+            bus.archives[new.key] = new
+        self._tidy(of_bus)
 
     def _change_rule(self, old: Rule | None, new: Rule | None) -> None:
         for target in old.targets if old else ():
@@ -109,7 +138,10 @@ class Matching:
         of_bus = bus_key(rule.account, rule.region, rule.bus)
         bus = self._index_of(rule, of_bus)
         self._reindex(rule.key, bus, old, new)
-        if not bus.owed:
+        self._tidy(of_bus)
+
+    def _tidy(self, of_bus: str) -> None:
+        if self._buses[of_bus].is_empty:
             del self._buses[of_bus]
 
     def _reindex(self, key: str, bus: _Bus, old: Rule | None, new: Rule | None) -> None:
@@ -121,28 +153,39 @@ class Matching:
         if known:
             bus.index.remove(key)
             del bus.owed[key]
-        pattern = self._parsed(new) if new and owed else None
+        pattern = self._parsed(new.pattern or "", rule_arn=new.arn) if new and owed else None
         if pattern is not None:
             bus.index.add(key, pattern)
             bus.owed[key] = owed
 
-    def _index_of(self, rule: Rule, key: str) -> _Bus:
-        if rule.bus == arns.DEFAULT_BUS:  # it exists without being stored, so nothing else tells its log
-            self._learn_default(rule, key)
+    def _index_of(self, one: Rule | Archive, key: str) -> _Bus:
+        if one.bus == arns.DEFAULT_BUS:  # it exists without being stored, so nothing else tells its log
+            self._learn_default(one, key)
         return self._buses.setdefault(key, _Bus())
 
-    def _learn_default(self, rule: Rule, key: str) -> None:
-        bus = self._catalog.bus(rule.account, rule.region, rule.bus)
+    def _learn_default(self, one: Rule | Archive, key: str) -> None:
+        bus = self._catalog.bus(one.account, one.region, one.bus)
         if bus is not None:
             self._bus_of_log[bus.log] = key
 
-    def _parsed(self, rule: Rule) -> Pattern | None:
+    def _parsed(self, text: str, **whose: str) -> Pattern | None:
         """The pattern; None, and a line in the log, if what is stored is none (any more)."""
         try:
-            return parse_pattern(rule.pattern or "")
+            return parse_pattern(text)
         except PatternError as error:
-            self._log.error("stored pattern does not parse", rule_arn=rule.arn, error=error.message)
+            self._log.error("stored pattern does not parse", error=error.message, **whose)
             return None
+
+
+def _kept(record: Record, archives: Sequence[Archive]) -> Sequence[str]:
+    """The logs of those archives that keep a record."""
+    if record.event.replay_name is not None:
+        return ()
+    return [
+        archive.log
+        for archive in archives
+        if archive.bus_log == record.log and archive.since < record.position
+    ]
 
 
 def fields_of(event: Event) -> EventFields:

@@ -1,10 +1,12 @@
-"""What is forgotten: old records that nothing needs, and dead letters that nobody redrove."""
+"""What is forgotten: records that nothing needs, copies that archives keep no longer, old dead letters."""
 
 from datetime import timedelta
 
+from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.telemetry import Log
-from partnerbus.store.protocol import LogInfo, Store
+from partnerbus.model.resources import ARCHIVE_LOGS, Archive
+from partnerbus.store.protocol import START, LogInfo, Store
 
 KEEP_RECORDS = timedelta(hours=1)
 """How long a record stays after it was stored, even if nothing needs it: for people, and for repeats."""
@@ -18,20 +20,29 @@ CHUNK = 1_000
 
 
 class Retention:
-    """Forgets what is older than `keep`. The store stops short of what is still needed."""
+    """Forgets what is older than `keep`, in an archive what is older than that archive says.
 
-    def __init__(self, store: Store, clock: Clock, log: Log, keep: timedelta = KEEP_RECORDS) -> None:
+    The store stops short of what is still needed.
+    """
+
+    def __init__(
+        self, store: Store, catalog: Catalog, clock: Clock, log: Log, keep: timedelta = KEEP_RECORDS
+    ) -> None:
         self._store = store
+        self._catalog = catalog
         self._clock = clock
         self._log = log
         self._keep = keep
 
     async def sweep(self) -> None:
-        """Drop old dead letters, then trim every log, those of deleted buses too."""
+        """Drop old dead letters, then trim every log, those of deleted buses and archives too."""
         dropped = await self._drop_dead_letters()
+        logs = await self._store.logs()  # first: the archive of a log that is there by then is known
+        archives = {archive.log: archive for archive in self._catalog.list(Archive, "archive:")}
         trimmed = 0
-        for info in await self._store.logs():
-            trimmed += await self._trim(info)
+        for info in logs:
+            last = await self._last_to_forget(info, archives.get(info.log))
+            trimmed += await self._trim(info, last)
         if dropped or trimmed:
             self._log.info("retention", records_trimmed=trimmed, dead_letters_dropped=dropped)
 
@@ -43,10 +54,16 @@ class Retention:
             dropped += chunk
         return dropped
 
-    async def _trim(self, info: LogInfo) -> int:
-        if info.horizon > info.head:
-            return 0
-        last = await self._store.seek(info.log, self._clock.now() - self._keep)
+    async def _last_to_forget(self, info: LogInfo, archive: Archive | None) -> int:
+        """The position up to which a log is too old; that of its head if its archive was deleted."""
+        keep: timedelta | None = self._keep
+        if info.log.startswith(ARCHIVE_LOGS):
+            keep = timedelta(0) if archive is None else archive.retention
+        if keep is None or info.horizon > info.head:
+            return START
+        return info.head if not keep else await self._store.seek(info.log, self._clock.now() - keep)
+
+    async def _trim(self, info: LogInfo, last: int) -> int:
         if last < info.horizon:
             return 0
         trimmed = chunk = await self._store.trim(info.log, last + 1, CHUNK)

@@ -1,18 +1,18 @@
-"""The router: from the log of a bus to the deliveries that its events are owed to.
+"""The router: from the log of a bus to the deliveries that its events are owed to, and to its archives.
 
 A log is routed by a *live cursor*: the position up to which every event has been matched, and what it is
 owed to has been committed. One step of a router
 
 1. reads a batch of records after the cursor, bounded in records and, roughly, in bytes;
-2. matches each record once, against all rules of the bus at once;
+2. matches each record once, against all rules and archives of the bus at once;
 3. asks the dispatcher for slots in the lanes that the batch goes to. A delivery that has a slot is *born
    claimed*: it is attempted at once, without being read again, unless the store holds it back for an elder
    one of its key. The others wait in the store, and the dispatcher is told of their lane;
-4. commits the owed deliveries and the cursor together (`store.advance`).
+4. commits the owed deliveries, the copies for archives and the cursor together (`store.advance`).
 
 A crash before step 4 repeats the step; repeating it after step 4 is impossible, since the cursor has moved.
 What was born claimed and never attempted is due again when its lease ends. So each event is owed exactly
-once to each subscription that matches it when it is routed.
+once to each subscription that matches it when it is routed, and is once in each archive.
 
 `Router` knows nothing of other logs and ends where it is told to, so a cursor of another name with an end (a
 replay) is another instance. `Routers` holds the live ones: a log costs something only while it has news. A
@@ -35,7 +35,7 @@ from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import NewDelivery, Record, delivery_id
 from partnerbus.model.paths import EventDocument
-from partnerbus.store.protocol import LIVE, START, Store
+from partnerbus.store.protocol import LIVE, START, Kept, Store
 
 RECORDS_AT_FIRST = 32
 RECORDS_AT_MOST = 256
@@ -73,10 +73,10 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Routed(msgspec.Struct, frozen=True, gc=False):
-    """A record, how many rules it matched, and what it is owed to."""
+    """A record, what it matched, and what it is owed to."""
 
     record: Record
-    rules: int
+    match: Match
     deliveries: Sequence[NewDelivery]
 
 
@@ -132,7 +132,7 @@ class Router:
                 )
                 for found in match.owed
             ]
-            routed.append(_Routed(record, match.rules, owed))
+            routed.append(_Routed(record, match, owed))
             deliveries += len(owed)
             if deliveries >= DELIVERIES_PER_BATCH:
                 break
@@ -149,6 +149,7 @@ class Router:
                 routed[-1].record.position,
                 owed=_born(owed, dict(reservation.granted)),
                 unmatched=sum(not found.deliveries for found in routed),
+                kept=[Kept(log=log, record=found.record) for found in routed for log in found.match.kept],
                 lease=LEASE,
             )
             reservation.use(claims)
@@ -173,7 +174,8 @@ class Router:
             log=record.log,
             position=record.position,
             detail_bytes=len(event.detail),
-            rules_matched=found.rules,
+            rules_matched=found.match.rules,
+            archives=len(found.match.kept),
             owed=len(found.deliveries),
             deliveries=[
                 delivery_id(delivery.subscription, delivery.position)

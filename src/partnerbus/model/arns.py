@@ -44,6 +44,14 @@ def rule_arn(region: str, account: str, bus: str, name: str) -> str:
     return f"arn:{PARTITION}:events:{region}:{account}:rule/{path}"
 
 
+def archive_arn(region: str, account: str, name: str) -> str:
+    return f"arn:{PARTITION}:events:{region}:{account}:archive/{name}"
+
+
+def replay_arn(region: str, account: str, name: str) -> str:
+    return f"arn:{PARTITION}:events:{region}:{account}:replay/{name}"
+
+
 def event_source_arn(region: str, name: str) -> str:
     """A partner source's ARN; its account field is empty."""
     return f"arn:{PARTITION}:events:{region}::event-source/{name}"

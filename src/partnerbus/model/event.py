@@ -83,6 +83,11 @@ def decode_event(envelope: bytes) -> Event:
     )
 
 
+def minute_of(time: str) -> int:
+    """The minute of an envelope's `time`, counted from 1970."""
+    return int(datetime.fromisoformat(time).timestamp()) // 60
+
+
 def event_time(instant: datetime) -> str:
     """`instant` (aware, UTC) as the envelope writes it, cut to whole seconds (recorded)."""
     return f"{instant.replace(tzinfo=None).isoformat(timespec='seconds')}Z"

@@ -41,7 +41,10 @@ LIVE = "live"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that the router keeps in another log (an archive). Keeping it twice changes nothing."""
+    """A record that the router keeps in another log (an archive). Keeping it twice changes nothing.
+
+    It was accepted by its own log, so no ledger counts the copy.
+    """
 
     log: str
     record: Record
@@ -70,6 +73,20 @@ class LogInfo(msgspec.Struct, frozen=True, kw_only=True):
     log: str
     horizon: int
     head: int
+
+
+class LogSize(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records of a log can be read, and the bytes of their events as JSON."""
+
+    records: int = 0
+    bytes: int = 0
+
+
+class Place(msgspec.Struct, frozen=True, order=True):
+    """How far somebody has read who reads by minute: behind `position` in `minute` (counted from 1970)."""
+
+    minute: int
+    position: int = START
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,6 +155,18 @@ class LogStore(Protocol):
         With `wait` it returns only once there is at least one, or `until` is passed and none can come. No
         record appears later at a position lower than one that was read.
         """
+
+    async def read_by_minute(
+        self, log: str, after: Place, *, before: int, until: int | None = None, limit: int = 256
+    ) -> Sequence[Record]:
+        """Up to `limit` records behind the place `after`, by the minute of their event's time, then position.
+
+        Only records that `advance` kept, of minutes < `before`, with position <= `until`. However many there
+        are in a minute, it costs what it gives.
+        """
+
+    async def size(self, log: str) -> LogSize:
+        """How much of `log` can be read: it grows with what is stored or kept, and shrinks with `trim`."""
 
     async def seek(self, log: str, stored_at: datetime | None = None) -> int:
         """The position after which reading finds exactly what was stored at or after `stored_at`.

@@ -363,6 +363,10 @@ class StoreMachine(RuleBasedStateMachine):
     def the_logs_are_the_models(self) -> None:
         for log in LOGS:
             assert list(self.run_async(self.store.read(log, START, limit=1000))) == self.records[log]
+        for log, records in {**self.records, "archive": self.archive}.items():
+            size = self.run_async(self.store.size(log))
+            assert size.records == len(records)
+            assert size.bytes == sum(len(record.event.encode()) for record in records)
 
     @invariant()
     def the_deliveries_are_the_models(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from partnerbus.api.operation import Operation
 from partnerbus.api.v1 import (
     api_destinations,
+    archives,
     connections,
     endpoints,
     event_buses,
@@ -20,6 +21,7 @@ from partnerbus.api.v1 import (
 
 OPERATIONS: Mapping[str, Operation] = {
     **api_destinations.OPERATIONS,
+    **archives.OPERATIONS,
     **connections.OPERATIONS,
     **endpoints.OPERATIONS,
     **event_buses.OPERATIONS,

@@ -1,7 +1,7 @@
 """Rules: a pattern on a bus, a schedule, or both. Targets stay with a rule when it is put again."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 
 import msgspec
@@ -140,10 +140,10 @@ async def _put(services: Services, call: Call, given: PutInput, tags: dict[str, 
     bus, before = open_rule(services, call, given.event_bus_name, given.name, asked_by_put(call, pattern))
     _check_schedule(given, bus)
     _check_state(given, bus)
-    _check_length(services, given, bus)
+    check_length(services, given.event_pattern, bus)
     if before is not None and before.managed_by is not None:
         raise managed(given.name)
-    with _wildcard_room(services, bus, given.name, pattern):
+    with room_for_rule(services, bus, given.name, pattern):
         if before is None:
             return await _create(services, bus, _new_rule(services, call, given, bus, tags))
         rule = _replaced(before, given, services.clock.now())
@@ -152,9 +152,7 @@ async def _put(services: Services, call: Call, given: PutInput, tags: dict[str, 
 
 
 async def _create(services: Services, bus: EventBus, rule: Rule) -> Rule:
-    among, most = _rules_of(bus), services.quotas_of(bus.account).rules_per_bus
-    with services.room.take(services.catalog, rule.key, among, most):
-        await services.catalog.create(rule)
+    await services.catalog.create(rule)
     await _undo_if_bus_is_gone(services, bus, rule)
     return rule
 
@@ -214,9 +212,9 @@ def _check_state(given: PutInput, bus: EventBus) -> None:
         raise invalid(NOT_ON_PARTNER_BUS.format(given.state))
 
 
-def _check_length(services: Services, given: PutInput, bus: EventBus) -> None:
-    """Documented as a quota that can be raised, so as a quota it is refused."""
-    if len(given.event_pattern or "") > services.quotas_of(bus.account).pattern_characters:
+def check_length(services: Services, pattern: str | None, bus: EventBus) -> None:
+    """Refuse a long pattern: documented as a quota that can be raised, so it is refused as one."""
+    if len(pattern or "") > services.quotas_of(bus.account).pattern_characters:
         raise limit_exceeded()
 
 
@@ -228,10 +226,21 @@ def parsed_pattern(text: str) -> Pattern:
         raise ApiError("InvalidEventPatternException", error.message) from None
 
 
+@contextmanager
+def room_for_rule(services: Services, bus: EventBus, name: str, pattern: Pattern | None) -> Iterator[None]:
+    """A place among the rules of the bus, and among those with a wildcard if this is to be one of them."""
+    key = rule_key(bus.account, bus.region, bus.name, name)
+    most = services.quotas_of(bus.account).rules_per_bus
+    with (
+        _wildcard_room(services, bus, name, pattern),
+        services.room.take(services.catalog, key, _rules_of(bus), most),
+    ):
+        yield
+
+
 def _wildcard_room(
     services: Services, bus: EventBus, name: str, pattern: Pattern | None
 ) -> AbstractContextManager[None]:
-    """A place among the rules of the bus that have a wildcard, if this is to be one of them."""
     if pattern is None or not pattern.has_wildcard:
         return nullcontext()
     others = sum(_has_wildcard(rule) for rule in rules_on(services, bus) if rule.name != name)

@@ -12,6 +12,12 @@ from partnerbus.model.resources.accounts import (
     access_key_key,
     account_key,
 )
+from partnerbus.model.resources.archives import (
+    ARCHIVE_LOGS,
+    MANAGED_BY,
+    Archive,
+    archive_key,
+)
 from partnerbus.model.resources.buses import (
     EventBus,
     LogConfig,
@@ -63,11 +69,14 @@ from partnerbus.model.resources.webhooks import (
 )
 
 __all__ = [
+    "ARCHIVE_LOGS",
+    "MANAGED_BY",
     "SCHEDULE_PROGRESS_KEY",
     "AccessKey",
     "Account",
     "AnyResource",
     "ApiDestination",
+    "Archive",
     "AuthorizationType",
     "ClientCertificate",
     "Connection",
@@ -96,6 +105,7 @@ __all__ = [
     "access_key_key",
     "account_key",
     "api_destination_key",
+    "archive_key",
     "bus_key",
     "connection_key",
     "decode_resource",
@@ -117,6 +127,7 @@ AnyResource = (
     | ApiDestination
     | Webhook
     | GlobalEndpoint
+    | Archive
     | FailingTarget
     | ScheduleProgress
 )

@@ -19,7 +19,7 @@ LOCK = "partnerbus.lock"
 APPLICATION_ID = 0x70627573
 """`pbus`, in the header of every file that is ours."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 OLDEST_SQLITE = (3, 37, 0)
 """The first one with STRICT tables."""

@@ -318,14 +318,14 @@ def _redriven(tables: Tables, key: tuple[int, int, int], to: tuple[str, str] | N
         row = (position, other, tables.number(to[1]), due_at, due_at)
         owed = tables.connection.execute(_OWE_ANOTHER, row).rowcount
         _count_one(tables, position, owed=owed)
-        put_back(tables.connection, position)
+        put_back(tables, position)
     return True
 
 
 def _owed_again(tables: Tables, key: tuple[int, int, int], due_at: int) -> bool:
     if not tables.connection.execute(_REDRIVE, (due_at, due_at, *key)).rowcount:
         return False
-    put_back(tables.connection, key[0])
+    put_back(tables, key[0])
     _count_one(tables, key[0], dead=-1)
     return True
 

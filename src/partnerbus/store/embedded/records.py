@@ -11,15 +11,15 @@ import msgspec
 
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.model.delivery import DeliveryState, NewRecord, Record
-from partnerbus.model.event import decode_event
+from partnerbus.model.event import decode_event, minute_of
 from partnerbus.store.embedded.database import from_micros
 from partnerbus.store.embedded.states import NUMBERS
 from partnerbus.store.embedded.tables import Log, Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
-from partnerbus.store.protocol import LIVE, START, Kept, LogInfo
+from partnerbus.store.protocol import LIVE, START, Kept, LogInfo, LogSize, Place
 
 _INSERT = (
-    "INSERT INTO records (position, log, stored_at, dedup_id, via, body, trimmed) {rows} "
+    "INSERT INTO records (position, log, stored_at, dedup_id, via, body, trimmed, minute) {rows} "
     "ON CONFLICT (dedup_id) DO NOTHING"
 )
 RECORD_COLUMNS = "r.position, r.stored_at, r.via, r.body"
@@ -38,6 +38,7 @@ class NewRow(NamedTuple):
     via: str | None
     body: bytes
     trimmed: int = 0
+    minute: int | None = None
 
 
 class Appending(msgspec.Struct, frozen=True, gc=False):
@@ -91,7 +92,8 @@ def _insert(tables: Tables, rows: Sequence[NewRow]) -> dict[bytes, int]:
 
 def _enter(log: Log, row: NewRow) -> None:
     log.head, log.stored_at = row.position, row.stored_at
-    log.accepted += 1
+    log.records += 1
+    log.bytes += len(row.body)
 
 
 def _positions(connection: sqlite3.Connection, rows: Sequence[NewRow]) -> dict[bytes, int]:
@@ -104,6 +106,7 @@ def _appended(tables: Tables, new: NewRecord, row: NewRow, repeated: dict[bytes,
     position = repeated.get(row.dedup_id, row.position)
     if position != row.position:
         return stored_record(tables, position)
+    tables.logs_by_id[row.log].accepted += 1
     return Record(
         log=new.log, position=position, stored_at=from_micros(row.stored_at), event=new.event, via=new.via
     )
@@ -130,8 +133,7 @@ def keep(tables: Tables, kept: Sequence[Kept], stored_at: Sequence[int]) -> list
         tables.position += 1
         log = tables.log(copy.log)
         log.stored_at = max(log.stored_at, instant)  # `seek` needs it never to go back within a log
-        record, body = copy.record, copy.record.event.encode()
-        rows.append(NewRow(tables.position, log.id, log.stored_at, _kept_id(copy), record.via, body))
+        rows.append(_kept_row(tables.position, log, copy))
     repeated = _insert(tables, rows)
     return [
         msgspec.structs.replace(
@@ -140,6 +142,19 @@ def keep(tables: Tables, kept: Sequence[Kept], stored_at: Sequence[int]) -> list
         for copy, row in zip(kept, rows, strict=True)
         if repeated.get(row.dedup_id, row.position) == row.position
     ]
+
+
+def _kept_row(position: int, log: Log, kept: Kept) -> NewRow:
+    event = kept.record.event
+    return NewRow(
+        position,
+        log.id,
+        log.stored_at,
+        _kept_id(kept),
+        kept.record.via,
+        event.encode(),
+        minute=minute_of(event.time),
+    )
 
 
 def _kept_id(kept: Kept) -> bytes:
@@ -169,12 +184,15 @@ def _trim(tables: Tables, commands: Sequence[Trimming]) -> list[Trimmed]:
 
 
 def _trim_one(tables: Tables, command: Trimming) -> Trimmed:
-    log = tables.logs.get(command.log)
-    if log is None:
+    if command.log not in tables.logs:
         return Trimmed(0, START)
-    gone = _forgettable(tables.connection, log, command)
+    log = tables.log(command.log)
+    found = _forgettable(tables.connection, log, command)
+    gone = [(position,) for position, _ in found]
     forget(tables.connection, gone)
     execute_many(tables.connection, _SET_ASIDE, gone)
+    log.records -= len(gone)
+    log.bytes -= sum(size for _, size in found)
     return Trimmed(len(gone), gone[-1][0] if gone else START)
 
 
@@ -188,16 +206,18 @@ _FORGET_RECORDS = (
 )
 
 
-def _forgettable(connection: sqlite3.Connection, log: Log, command: Trimming) -> list[tuple[int]]:
+def _forgettable(connection: sqlite3.Connection, log: Log, command: Trimming) -> list[tuple[int, int]]:
+    """Positions, and the bytes that each of them has."""
     found = connection.execute(
-        f"SELECT r.position, {_PENDING_AT} FROM records r INDEXED BY records_of_log "  # noqa: S608
+        f"SELECT r.position, length(r.body), {_PENDING_AT} FROM records r INDEXED BY records_of_log "  # noqa: S608
         "WHERE r.log = ? AND r.trimmed = 0 AND r.position < ? ORDER BY r.position LIMIT ?",
         (log.id, min(command.before, _passed(connection, log) + 1), command.limit),
     )
-    return [(position,) for position, _ in takewhile(lambda row: not row[1], found)]
+    return [(position, size) for position, size, _ in takewhile(lambda row: not row[2], found)]
 
 
 _SET_ASIDE = "UPDATE records SET trimmed = 1 WHERE position IN ({rows})"
+_PUT_BACK = "UPDATE records SET trimmed = 0 WHERE position = ? AND trimmed RETURNING log, length(body)"
 
 
 def forget(connection: sqlite3.Connection, positions: Sequence[tuple[int]]) -> None:
@@ -206,9 +226,11 @@ def forget(connection: sqlite3.Connection, positions: Sequence[tuple[int]]) -> N
     execute_many(connection, _FORGET_RECORDS, positions)
 
 
-def put_back(connection: sqlite3.Connection, position: int) -> None:
+def put_back(tables: Tables, position: int) -> None:
     """Let a record that was trimmed be in its log again."""
-    connection.execute("UPDATE records SET trimmed = 0 WHERE position = ?", (position,))
+    for log, size in tables.connection.execute(_PUT_BACK, (position,)).fetchall():
+        tables.count(log, "records")
+        tables.count(log, "bytes", size)
 
 
 def _passed(connection: sqlite3.Connection, log: Log) -> int:
@@ -237,6 +259,34 @@ def read_records(
         (log, after, until, limit),
     ).fetchall()
     return [make_record(log, row) for row in rows]
+
+
+_BY_MINUTE = (
+    f"SELECT {RECORD_COLUMNS} FROM records r INDEXED BY records_by_minute "  # noqa: S608
+    "WHERE r.log = (SELECT id FROM logs WHERE name = ?) AND r.minute IS NOT NULL AND r.trimmed = 0 "
+    "AND {place} AND r.position <= ? ORDER BY r.minute, r.position LIMIT ?"
+)
+_SAME_MINUTE = _BY_MINUTE.format(place="r.minute = ? AND r.position > ?")
+_LATER_MINUTES = _BY_MINUTE.format(place="r.minute > ? AND r.minute < ?")
+
+
+def read_by_minute(
+    connection: sqlite3.Connection, log: str, after: Place, before: int, until: int, limit: int
+) -> list[Record]:
+    """Kept records by minute and position: the rest of a minute first, so that each is found by the index."""
+    rows = []
+    if after.minute < before:
+        rows = connection.execute(_SAME_MINUTE, (log, after.minute, after.position, until, limit)).fetchall()
+    if len(rows) < limit:
+        rows += connection.execute(
+            _LATER_MINUTES, (log, after.minute, before, until, limit - len(rows))
+        ).fetchall()
+    return [make_record(log, row) for row in rows]
+
+
+def size(connection: sqlite3.Connection, log: str) -> LogSize:
+    row = connection.execute("SELECT records, bytes FROM logs WHERE name = ?", (log,)).fetchone()
+    return LogSize() if row is None else LogSize(records=row[0], bytes=row[1])
 
 
 def head(connection: sqlite3.Connection, log: str) -> int:

@@ -1,4 +1,4 @@
--- The whole state of an embedded store, version 3 (PRAGMA user_version).
+-- The whole state of an embedded store, version 4 (PRAGMA user_version).
 -- Instants are integer microseconds since 1970, UTC. Names are stored once and used by number.
 
 -- What must never go back, even if the rows that carried it are gone.
@@ -19,6 +19,8 @@ CREATE TABLE logs (
     head INTEGER NOT NULL,
     stored_at INTEGER NOT NULL,
     is_routed INTEGER NOT NULL,  -- 1 if anything was appended to it; 0 if the router alone filled it
+    records INTEGER NOT NULL,    -- how many can be read
+    bytes INTEGER NOT NULL,      -- of their bodies
     accepted INTEGER NOT NULL,
     unmatched INTEGER NOT NULL,
     matched INTEGER NOT NULL,
@@ -43,11 +45,13 @@ CREATE TABLE records (
     dedup_id BLOB NOT NULL,
     via TEXT,
     body BLOB NOT NULL,
-    trimmed INTEGER NOT NULL     -- 1 once only dead letters have it: it is in its log no longer
+    trimmed INTEGER NOT NULL,    -- 1 once only dead letters have it: it is in its log no longer
+    minute INTEGER               -- of the event's time, in minutes since 1970; NULL if it was not kept by a router
 ) STRICT;
 
 CREATE INDEX records_of_log ON records (log, trimmed);  -- an index ends with the row's key, the position
 CREATE UNIQUE INDEX records_once ON records (dedup_id);
+CREATE INDEX records_by_minute ON records (log, minute) WHERE minute IS NOT NULL;
 
 CREATE TABLE cursors (
     log INTEGER NOT NULL,

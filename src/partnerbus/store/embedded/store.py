@@ -49,6 +49,8 @@ from partnerbus.store.protocol import (
     LaneDue,
     Ledger,
     LogInfo,
+    LogSize,
+    Place,
     Revised,
 )
 
@@ -166,6 +168,19 @@ class EmbeddedStore:
             if found or not wait or tail.head >= last:
                 return found
             await arrived.wait()
+
+    async def read_by_minute(
+        self, log: str, after: Place, *, before: int, until: int | None = None, limit: int = 256
+    ) -> Sequence[Record]:
+        """See `LogStore.read_by_minute`."""
+        last = END if until is None else until
+        return await self._people.run(
+            lambda connection: record_verbs.read_by_minute(connection, log, after, before, last, limit)
+        )
+
+    async def size(self, log: str) -> LogSize:
+        """See `LogStore.size`."""
+        return await self._people.run(lambda connection: record_verbs.size(connection, log))
 
     async def seek(self, log: str, stored_at: datetime | None = None) -> int:
         """See `LogStore.seek`."""

@@ -27,6 +27,8 @@ class Log(msgspec.Struct):
     head: int = 0
     stored_at: int = 0
     is_routed: int = 0
+    records: int = 0
+    bytes: int = 0
     accepted: int = 0
     unmatched: int = 0
     matched: int = 0
@@ -37,7 +39,7 @@ class Log(msgspec.Struct):
     cancelled: int = 0
 
 
-_LOG_COLUMNS = ("id", "name", "head", "stored_at", "is_routed", *LEDGER)
+_LOG_COLUMNS = ("id", "name", "head", "stored_at", "is_routed", "records", "bytes", *LEDGER)
 SELECT_LOGS = f"SELECT {', '.join(_LOG_COLUMNS)} FROM logs ORDER BY id"  # noqa: S608
 _WRITE_LOG = (
     f"INSERT OR REPLACE INTO logs ({', '.join(_LOG_COLUMNS)}) "  # noqa: S608

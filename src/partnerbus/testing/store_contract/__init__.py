@@ -13,6 +13,7 @@ import pytest
 
 from partnerbus.store.protocol import Store
 from partnerbus.testing.store_contract.deliveries import ClaimContract, DeadLetterContract
+from partnerbus.testing.store_contract.keeping import KeepingContract
 from partnerbus.testing.store_contract.logs import CursorContract, LogContract
 from partnerbus.testing.store_contract.ordering import OrderingContract
 from partnerbus.testing.store_contract.redrive import RedriveContract
@@ -27,6 +28,7 @@ class StoreContract(
     LogContract,
     TrimContract,
     CursorContract,
+    KeepingContract,
     ClaimContract,
     DeadLetterContract,
     RedriveContract,

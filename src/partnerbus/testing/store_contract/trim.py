@@ -6,7 +6,6 @@ import pytest
 from partnerbus.model.delivery import (
     DeliveryState,
     NewDelivery,
-    Record,
 )
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Store
 from partnerbus.testing.store_contract.world import (
@@ -19,6 +18,7 @@ from partnerbus.testing.store_contract.world import (
     fill,
     new_record,
     owe,
+    trimmed_behind_dead_letters,
 )
 
 
@@ -160,14 +160,3 @@ class TrimContract:
         (later,) = await fill(store, 1, first=4)
         assert later.position > stored[-1].position
         assert list(await store.read("log", START)) == [later]
-
-
-async def trimmed_behind_dead_letters(store: Store) -> list[Record]:
-    """Four records: the first and the third dead, the second delivered, all three trimmed, the last owed."""
-    stored = await fill(store, 4)
-    await owe(store, stored)
-    claims = (await store.claim("lane", 3, LEASE)).claims
-    for claim, settlement in zip(claims, (DEAD, DELIVERED, DEAD), strict=True):
-        await store.settle(claim, settlement)
-    assert await store.trim("log", stored[3].position + 1) == 3
-    return stored

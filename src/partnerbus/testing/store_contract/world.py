@@ -105,3 +105,14 @@ async def deliver_all(store: Store, lane: str = "lane") -> None:
     while claims := (await store.claim(lane, 100, LEASE)).claims:
         for claim in claims:
             assert await store.settle(claim, DELIVERED)
+
+
+async def trimmed_behind_dead_letters(store: Store) -> list[Record]:
+    """Four records: the first and the third dead, the second delivered, all three trimmed, the last owed."""
+    stored = await fill(store, 4)
+    await owe(store, stored)
+    claims = (await store.claim("lane", 3, LEASE)).claims
+    for claim, settlement in zip(claims, (DEAD, DELIVERED, DEAD), strict=True):
+        await store.settle(claim, settlement)
+    assert await store.trim("log", stored[3].position + 1) == 3
+    return stored
