@@ -12,6 +12,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 from partnerbus.api.operation import Output
 from partnerbus.api.v1 import (
     api_destinations,
+    archives,
     connections,
     endpoints,
     event_buses,
@@ -28,6 +29,7 @@ from partnerbus.api.v1.operations import OPERATIONS
 MODEL = botocore.session.get_session().get_service_model("events")
 FAMILIES = (
     api_destinations,
+    archives,
     connections,
     endpoints,
     event_buses,
@@ -43,6 +45,7 @@ FAMILIES = (
 ANSWERS: dict[str, type[Output] | None] = {
     "ActivateEventSource": None,
     "CreateApiDestination": api_destinations.ChangeOutput,
+    "CreateArchive": archives.ChangeOutput,
     "CreateConnection": connections.CreateOutput,
     "CreateEndpoint": endpoints.CreateOutput,
     "CreateEventBus": event_buses.CreateOutput,
@@ -50,12 +53,14 @@ ANSWERS: dict[str, type[Output] | None] = {
     "DeactivateEventSource": None,
     "DeauthorizeConnection": connections.ChangeOutput,
     "DeleteApiDestination": None,
+    "DeleteArchive": None,
     "DeleteConnection": connections.ChangeOutput,
     "DeleteEndpoint": None,
     "DeleteEventBus": None,
     "DeletePartnerEventSource": None,
     "DeleteRule": None,
     "DescribeApiDestination": api_destinations.DescribeOutput,
+    "DescribeArchive": archives.DescribeOutput,
     "DescribeConnection": connections.DescribeOutput,
     "DescribeEndpoint": endpoints.DescribeOutput,
     "DescribeEventBus": event_buses.DescribeOutput,
@@ -65,6 +70,7 @@ ANSWERS: dict[str, type[Output] | None] = {
     "DisableRule": None,
     "EnableRule": None,
     "ListApiDestinations": api_destinations.ListDestinationsOutput,
+    "ListArchives": archives.ListArchivesOutput,
     "ListConnections": connections.ListConnectionsOutput,
     "ListEndpoints": endpoints.ListEndpointsOutput,
     "ListEventBuses": event_buses.ListBusesOutput,
@@ -84,6 +90,7 @@ ANSWERS: dict[str, type[Output] | None] = {
     "TestEventPattern": event_patterns.PatternOutput,
     "UntagResource": None,
     "UpdateApiDestination": api_destinations.ChangeOutput,
+    "UpdateArchive": archives.ChangeOutput,
     "UpdateConnection": connections.ChangeOutput,
     "UpdateEndpoint": endpoints.UpdateOutput,
     "UpdateEventBus": event_buses.UpdateOutput,

@@ -84,6 +84,14 @@ async def test_what_is_replayed_is_not_archived_whatever_the_pattern_says(world:
         assert await archived(world, archive) == []
 
 
+async def test_what_a_schedule_sends_to_its_own_rule_is_not_archived(world: World) -> None:
+    bus = world.catalog.bus("111122223333", "us-east-1", "default")
+    assert bus is not None
+    archive = await archive_of(world, bus)
+    await world.put(bus, source="aws.events", resources=("arn:aws:events:us-east-1:111122223333:rule/tick",))
+    assert await archived(world, archive) == []
+
+
 async def test_what_was_put_before_an_archive_was_made_is_not_in_it(parts: Parts) -> None:
     async with parts.open() as world:
         bus = await world.bus()

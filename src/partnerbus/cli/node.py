@@ -45,6 +45,8 @@ def status(asker: Asker) -> None:
         "partner sources": found.sources,
         "buses": found.buses,
         "rules": found.rules,
+        "archives": found.archives,
+        "events archived": found.archived,
         "events accepted": found.accepted,
         "pending": found.pending,
         "dead letters": found.dead,

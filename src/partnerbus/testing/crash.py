@@ -8,8 +8,8 @@ back. Four rules pick among them: one takes all, one takes the even ones, one is
 so its deliveries end in its dead-letter queue), one is answered 503 for ever with two retries (so they end
 dead after three attempts, of which kills may have used some before anything was sent). Meanwhile another
 source goes through its states, so that the registry is written all the time, and the clock is shifted, so
-that retention trims. At the end every number is accounted for: from outside (what the targets received) and
-from inside (the ledger, the dead letters).
+that retention trims. An archive keeps what the bus gets. At the end every number is accounted for: from
+outside (what the targets received) and from inside (the ledger, the dead letters).
 """
 
 import asyncio
@@ -26,6 +26,7 @@ import msgspec
 
 from partnerbus.engine.attempts import NO_ATTEMPTS_LEFT
 from partnerbus.kernel.failpoints import VARIABLE, Failpoint
+from partnerbus.model import arns
 from partnerbus.store.protocol import Ledger
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Receiver, Respond
@@ -36,6 +37,7 @@ CUSTOMER = "111122223333"
 PARTNER = "999900001111"
 SOURCE = "aws.partner/acme.com/crash"
 CHURNED = "aws.partner/acme.com/churned"
+ARCHIVE = "crash"
 DEAD_LETTER_QUEUE = f"arn:aws:sqs:us-east-1:{CUSTOMER}:dead"
 SHIFT = timedelta(seconds=61)
 """By how much the clock is shifted, again and again: beyond a lease, and to the next sweep."""
@@ -86,6 +88,7 @@ class CrashReport(msgspec.Struct, kw_only=True):
     unseen: set[int] = set()
     """What of that is there because kills used up its attempts."""
     ledger: Ledger = Ledger(log="")
+    archived: int = 0
 
     def faults(self) -> list[str]:
         """What is wrong, as sentences; empty if every promise was kept."""
@@ -121,6 +124,8 @@ class CrashReport(msgspec.Struct, kw_only=True):
             faults.append(f"ledger: events do not balance: {has}")
         if has.owed != has.delivered + has.dead + has.dropped + has.cancelled + has.pending:
             faults.append(f"ledger: deliveries do not balance: {has}")
+        if has.accepted != self.archived:
+            faults.append(f"archive: {self.archived} events, {has.accepted} accepted")
         if has.pending or has.unrouted:
             faults.append(f"ledger: not at rest: {has}")
         return faults
@@ -167,6 +172,7 @@ class _Run:
         self.report.sent = next(self._numbers)
         await self._come_to_rest()
         await self._look_at_dead_letters()
+        await self._look_at_archive()
         await self._server.stop()
         self.report.dead_letters = Counter(_dead_letters(self._receiver.requests))
         self.report.received = {
@@ -269,6 +275,8 @@ class _Run:
         async with Wire(self._server.url, CUSTOMER) as customer, Wire(self._server.url, PARTNER) as partner:
             await partner.call("CreatePartnerEventSource", Name=SOURCE, Account=CUSTOMER)
             await customer.call("CreateEventBus", Name=SOURCE, EventSourceName=SOURCE)
+            bus = arns.bus_arn("us-east-1", CUSTOMER, SOURCE)
+            await customer.call("CreateArchive", ArchiveName=ARCHIVE, EventSourceArn=bus)
             connection = await customer.call(
                 "CreateConnection",
                 Name="key",
@@ -320,6 +328,11 @@ class _Run:
                     self.report.given_up.add(number)
                     if letter.message == NO_ATTEMPTS_LEFT:
                         self.report.unseen.add(number)
+
+    async def _look_at_archive(self) -> None:
+        async with Wire(self._server.url, CUSTOMER) as customer:
+            found = await customer.call("DescribeArchive", ArchiveName=ARCHIVE)
+        self.report.archived = msgspec.convert(found["EventCount"], int)
 
     def _numbers_at(self, path: str) -> Counter[int]:
         return Counter(_number(request) for request in self._receiver.requests if request.path == path)

@@ -4,7 +4,7 @@ import msgspec
 
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.model import arns
-from partnerbus.model.resources import EventBus
+from partnerbus.model.resources import ARCHIVE_LOGS, EventBus
 from partnerbus.store.protocol import Ledger
 
 
@@ -61,7 +61,7 @@ def buses_by_log(services: AdminServices, logs: list[str]) -> dict[str, BusRef]:
 
 async def list_ledgers(services: AdminServices, request: Request) -> LedgerList:
     wanted = request.query_as(BusFilter)
-    infos = await services.store.logs()
+    infos = [info for info in await services.store.logs() if not info.log.startswith(ARCHIVE_LOGS)]
     buses = buses_by_log(services, [info.log for info in infos])
     views: list[LedgerView] = []
     for info in infos:

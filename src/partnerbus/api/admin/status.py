@@ -7,11 +7,11 @@ import msgspec
 from partnerbus import __version__
 from partnerbus.api.admin.request import AdminServices, Request, Route, Running
 from partnerbus.engine.target_health import failing_targets
-from partnerbus.model.resources import Account, EventBus, PartnerSource, Rule
+from partnerbus.model.resources import Account, Archive, EventBus, PartnerSource, Rule
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`targets_held` are those that circuit breakers hold.
+    """`targets_held` are those that circuit breakers hold; `archived` counts events in archives.
 
     `server` is None when no server runs and a command has opened the folder itself.
     """
@@ -23,6 +23,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     sources: int
     buses: int
     rules: int
+    archives: int
+    archived: int
     accepted: int
     pending: int
     dead: int
@@ -34,6 +36,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 async def show_status(services: AdminServices, _request: Request) -> Status:
     catalog, store = services.catalog, services.store
     failing = list(failing_targets(catalog))
+    archives = list(catalog.list(Archive, "archive:"))
     ledgers = [await store.ledger(info.log) for info in await store.logs()]
     return Status(
         version=__version__,
@@ -43,6 +46,8 @@ async def show_status(services: AdminServices, _request: Request) -> Status:
         sources=sum(1 for _ in catalog.list(PartnerSource, "source:")),
         buses=sum(1 for _ in catalog.list(EventBus, "bus:")),
         rules=sum(1 for _ in catalog.list(Rule, "rule:")),
+        archives=len(archives),
+        archived=sum([(await store.size(archive.log)).records for archive in archives]),
         accepted=sum(ledger.accepted for ledger in ledgers),
         pending=sum(ledger.pending + ledger.unrouted for ledger in ledgers),
         dead=sum(ledger.dead for ledger in ledgers),

@@ -154,9 +154,8 @@ async def _update(services: Services, call: Call, given: UpdateInput, changes: d
     return after
 
 
-async def delete_archive(services: Services, call: Call, given: NameInput) -> Output:
+async def delete_archive(services: Services, call: Call, given: NameInput) -> None:
     await retried(lambda: _delete(services, call, given))
-    return Output()
 
 
 async def _delete(services: Services, call: Call, given: NameInput) -> None:
