@@ -95,7 +95,7 @@ async def running_server(sink: str) -> AsyncIterator[str]:
             command = [sys.executable, "-m", "partnerbus", "account", "create", account, *more]
             keys = ["--access-key-id", key, "--secret-access-key", secret, "--data", str(data)]
             await asyncio.to_thread(subprocess.run, [*command, *keys], check=True, capture_output=True)
-        async with ServerProcess(data, "--allow-private-targets") as server:
+        async with ServerProcess(data, "--allow-private-targets", "--no-throttling") as server:
             os.sched_setaffinity(server.pid, {0})
             await asyncio.to_thread(prepare, server.url, sink)
             yield server.url

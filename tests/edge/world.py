@@ -19,6 +19,7 @@ from partnerbus.api.admin import AdminAnswer
 from partnerbus.api.errors import ApiError, not_found
 from partnerbus.api.face import Face
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, operation
+from partnerbus.api.throttling import Throttle
 from partnerbus.edge.app import make_app
 from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
 from partnerbus.edge.connection import ConnectionLimits
@@ -27,7 +28,7 @@ from partnerbus.edge.sigv4 import Verifier
 from partnerbus.engine.accounts import KeyHolder
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.publish import Publisher
-from partnerbus.kernel.clock import ManualClock
+from partnerbus.kernel.clock import Clock, ManualClock
 from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
@@ -278,6 +279,7 @@ async def open_world(
     all_bodies_bytes: int = 256 * 1024 * 1024,
     drain: timedelta = timedelta(seconds=10),
     skew: timedelta = timedelta(minutes=5),
+    throttle: Callable[[Clock], Throttle] | None = None,
 ) -> AsyncIterator[World]:
     """A world with a server that runs."""
     clock = ManualClock(datetime.now(UTC))
@@ -303,6 +305,7 @@ async def open_world(
         face=face, authenticator=authenticator(auth, world, skew), admin=SmallAdmin(), operator_token=TOKEN,
         ready=lambda: world.not_ready, clock=clock, failpoints=points, metrics=services.metrics, log=log,
         entries_bytes=ENTRIES_BYTES, all_bodies_bytes=all_bodies_bytes,
+        throttle=throttle(clock) if throttle is not None else None,
     )  # fmt: skip
     try:
         async with Server(app, "127.0.0.1", 0, limits=limits, drain=drain) as world.server:

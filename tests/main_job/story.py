@@ -52,7 +52,8 @@ async def begin(
 ) -> "AsyncIterator[Story]":
     """A server with its accounts, and a receiver that it may reach."""
     await create_accounts(data, {ACME: "acme.com", OTHER: "other.example"})
-    server = ServerProcess(data, "--allow-private-targets", *arguments, environment=environment, log=log)
+    options = ["--allow-private-targets", "--no-throttling", *arguments]
+    server = ServerProcess(data, *options, environment=environment, log=log)
     async with Receiver(tls) as receiver, server:
         story = Story(server, receiver)
         try:

@@ -30,7 +30,7 @@ async def hurt(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]
     """A server that allows no private targets, with a source that is ACTIVE. Nothing here changes it."""
     data: Path = tmp_path_factory.mktemp("hurt") / "data"
     await create_accounts(data, {ACME: "acme.com", OTHER: "other.example"})
-    async with Receiver() as receiver, ServerProcess(data) as server:
+    async with Receiver() as receiver, ServerProcess(data, "--no-throttling") as server:
         story = Story(server, receiver)
         await story.offer(ACME, SOURCE)
         yield story

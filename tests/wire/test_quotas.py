@@ -92,8 +92,8 @@ SIZES: Mapping[str, Callable[[Client, int], Call]] = {
 }
 """For each quota of a size, the call that needs so much."""
 
-ELSEWHERE = {"active-replays"}
-"""What takes events and time to use up; tests of replays do."""
+ELSEWHERE = {"active-replays", *(name for name in table() if name.endswith(("-rate", "-burst")))} - set(SIZES)
+"""What takes events and time to use up: tests of replays and of throttling do."""
 
 
 def policy(client: Client, characters: int) -> str:

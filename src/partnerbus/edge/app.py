@@ -6,6 +6,7 @@ from typing import Any
 
 from partnerbus.api.admin import Admin
 from partnerbus.api.face import Face
+from partnerbus.api.throttling import Throttle
 from partnerbus.edge.answers import JSON, DateHeader, Header, Send, error_body, send_answer
 from partnerbus.edge.authenticate import Authenticator
 from partnerbus.edge.aws_json import AwsJson, body_limit
@@ -38,6 +39,7 @@ def make_app(
     failpoints: Failpoints,
     metrics: Metrics,
     log: Log,
+    throttle: Throttle | None = None,
     entries_bytes: int = 1_048_576,
     all_bodies_bytes: int = ALL_BODIES_BYTES,
 ) -> Application:
@@ -45,7 +47,8 @@ def make_app(
 
     `entries_bytes` is the limit on a call's entries, from which the limit on bodies follows;
     `all_bodies_bytes` limits the bodies of all requests under way together, beyond it callers are told to
-    slow down. `ready` says why the node cannot take requests, None if it can.
+    slow down; `throttle` keeps accounts to their rates. `ready` says why the node cannot take requests, None
+    if it can.
     """
     bodies = BodyReader(all_bodies_bytes)
     date = DateHeader(clock)
@@ -58,6 +61,7 @@ def make_app(
         failpoints=failpoints,
         metrics=metrics,
         log=log,
+        throttle=throttle,
     )
     door = OperatorDoor(admin, operator_token, bodies)
     return _App(aws_json, Probes(ready, metrics.registry), door, date, log)

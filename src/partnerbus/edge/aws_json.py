@@ -1,8 +1,9 @@
 """AWS JSON 1.1: one request in, one answer out.
 
 The order is: what is asked (target and content type), who asks as far as the head tells, the body within its
-limit, the signature, then the operation. Every answer carries a request id and the time; an error carries
-its code both in the body and in a header, since SDKs differ in where they look.
+limit, the signature, whether the caller calls too often, then the operation. Every answer carries a request
+id and the time; an error carries its code both in the body and in a header, since SDKs differ in where they
+look.
 """
 
 import time
@@ -11,10 +12,11 @@ from datetime import timedelta
 
 from partnerbus.api.contract import TARGET_PREFIX
 from partnerbus.api.errors import ApiError
-from partnerbus.api.face import Answer, Face, internal_failure, refusal, unknown_operation
+from partnerbus.api.face import Answer, Face, internal_failure, refusal, throttled, unknown_operation
 from partnerbus.api.operation import Call
+from partnerbus.api.throttling import Throttle
 from partnerbus.edge.answers import DateHeader, Header, Send, send_answer
-from partnerbus.edge.authenticate import Authenticator
+from partnerbus.edge.authenticate import Authenticator, Caller
 from partnerbus.edge.body import BodyReader, Disconnected, Receive, decoded
 from partnerbus.edge.head import RequestHead
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
@@ -44,7 +46,9 @@ class AwsJson:
         failpoints: Failpoints,
         metrics: Metrics,
         log: Log,
+        throttle: Throttle | None = None,
     ) -> None:
+        self._throttle = throttle
         self._face = face
         self._authenticator = authenticator
         self._bodies = bodies
@@ -88,6 +92,7 @@ class AwsJson:
             exchange.restart()
             self._failpoints.hit(Failpoint.EDGE_REQUEST_READ)
             caller = arrived.confirm(body)
+            self._check_rate(exchange.operation, caller)
             call = Call(
                 request_id=exchange.request_id,
                 operation=exchange.operation,
@@ -105,6 +110,11 @@ class AwsJson:
         media_type = (head.one(b"content-type") or "").partition(";")[0].strip().lower()
         if media_type != CONTENT_TYPE:
             raise unknown_operation(f"The Content-Type of a request must be {CONTENT_TYPE}.")
+
+    def _check_rate(self, operation: str, caller: Caller) -> None:
+        """Refuse a call too many before its body is decoded; the signature has said whose token it takes."""
+        if self._throttle is not None and not self._throttle.admits(caller.account, caller.region, operation):
+            raise throttled()
 
     def _headers(self, request_id: str, answer: Answer) -> list[Header]:
         headers = [

@@ -38,6 +38,17 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: Annotated[int, _of("Global endpoints.")] = 100
     archives: Annotated[int, _of("Archives.")] = 100
     active_replays: Annotated[int, _of("Replays that have not ended.")] = 10
+    put_events_rate: Annotated[int, _of("Requests of PutEvents a second.", least=1)] = 10_000
+    put_partner_events_rate: Annotated[int, _of("Requests of PutPartnerEvents a second.", least=1)] = 1_400
+    put_partner_events_burst: Annotated[
+        int, _of("Requests of PutPartnerEvents at once, after a pause.", least=1)
+    ] = 3_600
+    control_plane_rate: Annotated[
+        int, _of("Requests of all other operations together a second.", least=1)
+    ] = 50
+    endpoint_changes_rate: Annotated[
+        int, _of("Requests of CreateEndpoint a second; of UpdateEndpoint, of DeleteEndpoint.", least=1)
+    ] = 5
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):

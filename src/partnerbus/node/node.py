@@ -16,6 +16,7 @@ from partnerbus.api.admin.face import AdminFace
 from partnerbus.api.admin.request import AdminServices, Running
 from partnerbus.api.face import Face
 from partnerbus.api.operation import Limits, Services
+from partnerbus.api.throttling import Throttle
 from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.edge.app import make_app
 from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
@@ -189,9 +190,15 @@ class Node:
             failpoints=self._failpoints,
             metrics=self.metrics,
             log=self._log,
+            throttle=Throttle(self.clock, services.quotas_of) if self._throttles else None,
             entries_bytes=self.settings.max_entries_bytes,
         )
         return Server(app, self.settings.host, self.settings.port, drain=self._drain)
+
+    @property
+    def _throttles(self) -> bool:
+        """Whoever is believed without a signature could name another account for each call."""
+        return self.settings.throttling and self.settings.auth is AuthMode.SIGV4
 
     def _make_authenticator(self, accounts: Accounts) -> Authenticator:
         if self.settings.auth is AuthMode.NONE:

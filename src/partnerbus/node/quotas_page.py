@@ -26,6 +26,11 @@ The admin face has them as `GET /_partnerbus/accounts/ACCOUNT/quotas`, and `PUT`
 a lower quota stays, and may still be changed. Counts are for one region. Without authentication accounts
 need not exist; those that do not have the defaults.
 
+Of the rates, calls in excess are refused with `ThrottlingException` (HTTP 400), which every SDK tries again
+after a moment. They are kept for each account and region by a token bucket, which holds what a second gives
+where no burst is named. [`--no-throttling`](settings.md) and `--auth none` let everybody call as fast as they
+can.
+
 | quota | default | from, to | |
 | --- | --- | --- | --- |
 """

@@ -155,6 +155,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     skew_seconds: Annotated[
         int, _text("How far a signature's time may be from ours, either way.", ge=1, le=86_400)
     ] = 300
+    throttling: Annotated[
+        bool, _text("Keep accounts to their rates of calls (see quotas); never without authentication.")
+    ] = True
     keep_events_seconds: Annotated[
         int, _text("How long events are kept after they were stored, if nothing needs them.", ge=0)
     ] = 3_600
