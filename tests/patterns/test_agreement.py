@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from partnerbus.patterns import PatternIndex, event_fields, group, parse_pattern, path_test
+from partnerbus.patterns import PatternIndex, event_fields, group, parse_pattern, path_test, program, terms
 from partnerbus.patterns.entry import Entry
 from partnerbus.patterns.group import Group
 from partnerbus.patterns.parser import conjunctions
@@ -173,12 +173,21 @@ def cases(draw):
 
 AS_USUAL = ()
 BY_TEXT = ((group, "SMALL_GROUP", 0), (group, "TEXTS_TO_TELL_APART", 1))
-VARIED = ((path_test, "MEMO_VALUES", 0),)
+GENERAL = ((program, "NOT_PLAIN_AT_MOST", 0),)
+NOT_COMPARED = tuple((terms, name, -1) for name in ("EQUAL_TEXTS", "COMPARED_TEXTS", "TEXTS_BEFORE_MEMO"))
+VARIED = ((path_test.PathTest, "is_varied", True),)
+TUNINGS = (
+    AS_USUAL,
+    (*BY_TEXT, *NOT_COMPARED),
+    (*VARIED, *NOT_COMPARED),
+    (*BY_TEXT, *GENERAL),
+    (*VARIED, *GENERAL),
+)
 
 
 @contextmanager
 def tuned(tuning):
-    """Small sets of patterns are kept as large ones are: by text, or with no value remembered."""
+    """Small sets of patterns are kept as large ones are, plain events are matched as others are."""
     with ExitStack() as stack:
         for module, name, value in tuning:
             stack.enter_context(patch.object(module, name, value))
@@ -195,7 +204,7 @@ def index_of(texts, compile_after=2):
 def check_agreement(case):
     event, texts = case
     expected = [key for key, text in enumerate(texts) if oracle_matches(text, event.encode())]
-    for tuning in (AS_USUAL, BY_TEXT, VARIED):
+    for tuning in TUNINGS:
         with tuned(tuning):
             index = index_of(texts)
             for _ in range(3):  # the slow way, then programs, then those that know how varied values are

@@ -11,6 +11,9 @@ anything of it. Three things would make a short cut of this, and none is one:
 
 Arrays in which objects are looked for become lists. Of all other arrays only the scalars count; those become
 tuples, which can be looked up in a dictionary.
+
+A *plain* tree is for events that have objects where fields of them are asked for, and scalars everywhere else
+they are asked for. Most events are such; what is decoded then needs less looking at.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +24,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, defstruct
 
 _SCALARS = (type(None), bool, int, float, str)
+Scalar = bool | int | float | str | None
 _NEVER = Annotated[int, Meta(ge=1, le=0)]
 
 Steps = tuple[str, ...]
@@ -39,8 +43,9 @@ class _Object(Struct, frozen=True, gc=False):
 class Node:
     """An object of which fields are asked for. `kind` is the type it is decoded to."""
 
-    def __init__(self, steps: Steps) -> None:
+    def __init__(self, steps: Steps, *, plain: bool) -> None:
         self.steps = steps
+        self.plain = plain
         self.fields: dict[str, Field] = {}
         self.kind: type[Struct] = _Object
 
@@ -79,18 +84,21 @@ class Field:
     `attribute` is the name it has in the struct.
     """
 
-    def __init__(self, name: str, attribute: str) -> None:
+    def __init__(self, name: str, attribute: str, *, plain: bool) -> None:
         self.name = name
         self.attribute = attribute
+        self.plain = plain
         self.path: str | None = None
         self.node: Node | None = None
         self.is_number = False
 
     @property
     def kind(self) -> Any:
-        """What the field is decoded to: whatever it holds."""
+        """What the field is decoded to: whatever it holds, if the tree is not plain."""
         if self.is_number and self.node is None:
             return float | None
+        if self.plain:
+            return Scalar if self.node is None else self.node.kind
         if self.node is None:
             return Union[(_Object, *_SCALARS, tuple[Any, ...])]
         kind: Any = Any
@@ -112,19 +120,19 @@ class Field:
 
 
 @lru_cache(TREES_KEPT)
-def make_tree(paths: frozenset[str], numbers: frozenset[str] = frozenset()) -> Node:
+def make_tree(paths: frozenset[str], numbers: frozenset[str] = frozenset(), *, plain: bool = False) -> Node:
     """The tree of the fields at `paths`, with types; nobody changes it any more.
 
     Those at `numbers` are read as floats, None where there is none; an event that has anything else there
     cannot be read this way.
     """
-    root = Node(())
+    root = Node((), plain=plain)
     for path in sorted(paths):
         node = root
         *parents, last = path.split(".")
         for name in parents:
             field = _field(node, name)
-            field.node = field.node or Node((*node.steps, name))
+            field.node = field.node or Node((*node.steps, name), plain=plain)
             node = field.node
         leaf = _field(node, last)
         leaf.path, leaf.is_number = path, path in numbers
@@ -133,7 +141,7 @@ def make_tree(paths: frozenset[str], numbers: frozenset[str] = frozenset()) -> N
 
 
 def _field(node: Node, name: str) -> Field:
-    return node.fields.setdefault(name, Field(name, f"f{len(node.fields)}"))
+    return node.fields.setdefault(name, Field(name, f"f{len(node.fields)}", plain=node.plain))
 
 
 def _make_kind(node: Node) -> None:

@@ -34,6 +34,8 @@ class Entry(Generic[K]):
 
 def keys_in_order(entries: Sequence[Entry[K]]) -> Sequence[K]:
     """The keys of the entries, each once, in the order they were added."""
+    if len(entries) == 1:
+        return [entries[0].key]
     keys, last = [], 0
     for entry in entries:
         number = entry.number

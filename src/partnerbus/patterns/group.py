@@ -173,7 +173,7 @@ class Group(Generic[K]):
         candidate = place.candidate
         if candidate.test is always:
             return [*place.paths]
-        tested = {candidate.at, *(at for at, _ in candidate.more)}
+        tested = {candidate.at, *(at for at, _, _ in candidate.more)}
         return [*place.paths, *(path for path, slot in self.slots.items() if slot in tested)]
 
     def _slot(self, path: str) -> int:

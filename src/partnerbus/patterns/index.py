@@ -138,12 +138,14 @@ class PatternIndex(Generic[K]):
 
     def match_json(self, event: bytes) -> Sequence[K]:
         """The same for a whole event as JSON; `ValueError` if it is not a JSON object."""
-        found = self._for_all
-        if found is None:  # go by what looks like the source; whether it is, the function finds out
-            start = event.find(SOURCE_BEGINS) + len(SOURCE_BEGINS)
-            found = self._for_events.get(event[start : event.find(b'"', start)])
         try:
-            return (found or self._find_for_event(event))(event)
+            found = self._for_all
+            if found is None:  # go by what looks like the source; whether it is, the function finds out
+                start = event.find(SOURCE_BEGINS) + len(SOURCE_BEGINS)
+                found = self._for_events.get(event[start : event.find(b'"', start)])
+                if found is None:
+                    found = self._find_for_event(event)
+            return found(event)
         except OtherSource:
             return self._match_other_source(event)
         except NOT_REGULAR:

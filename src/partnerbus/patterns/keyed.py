@@ -12,7 +12,7 @@ from partnerbus.patterns.addresses import parse_address
 from partnerbus.patterns.entry import Entry
 from partnerbus.patterns.leaves import Leaves
 from partnerbus.patterns.path_test import flat_scalars
-from partnerbus.patterns.scalar_test import BEYOND, Irregular, ScalarTest, passes, scalar_test
+from partnerbus.patterns.scalar_test import BEYOND, Irregular, ScalarTest, holds, make_test
 from partnerbus.patterns.syntax import Clause, Text
 
 K = TypeVar("K")
@@ -31,19 +31,23 @@ Key = str | tuple[str, ...]
 
 
 class Candidate(NamedTuple, Generic[K]):
-    """An entry, and what is left to test of a conjunction of it: one test, and those that are `more`.
+    """An entry, and what is left to test of a conjunction of it: one `Test`, and those that are `more`.
 
     `at` is the slot of the value that is tested. (A tuple, because a program takes it apart.)
     """
 
     entry: Entry[K]
     at: int
-    test: ScalarTest
-    more: tuple[tuple[int, ScalarTest], ...]
+    low: float | None
+    test: ScalarTest | float
+    more: tuple["SlotTest", ...]
 
 
-Found = Entry[K] | tuple[Candidate[K], ...]
-"""What is under a key: an entry alone, if it is the only one and nothing is left to test."""
+SlotTest = tuple[int, float | None, ScalarTest | float]
+"""The slot of a value, and the two parts of its `Test`."""
+
+Found = Entry[K] | Candidate[K] | tuple[Candidate[K], ...]
+"""What is under a key: a candidate alone if there is one, and only its entry if nothing is left to test."""
 
 NOTHING: tuple[()] = ()
 
@@ -55,7 +59,7 @@ class KeyTable(Generic[K]):
 
     def __init__(self, paths: tuple[str, ...]) -> None:
         self.paths = paths
-        self.found: dict[Key, Entry[K] | tuple[Candidate[K], ...]] = {}
+        self.found: dict[Key, Found[K]] = {}
 
     def has_room(self, keys: Sequence[Key]) -> bool:
         found = self.found
@@ -67,23 +71,29 @@ class KeyTable(Generic[K]):
 
     def add(self, keys: Sequence[Key], candidate: Candidate[K]) -> None:
         for key in keys:
-            if key in self.found:
-                self.found[key] = (*self._under(key), candidate)
-            else:
-                self.found[key] = (candidate,) if candidate.test is not always else candidate.entry
+            self._put(key, (*self._under(key), candidate) if key in self.found else (candidate,))
 
     def remove(self, keys: Sequence[Key], candidate: Candidate[K]) -> None:
         for key in keys:
             left = list(self._under(key))
             left.remove(candidate)
             if left:
-                self.found[key] = tuple(left)
+                self._put(key, tuple(left))
             else:
                 del self.found[key]
 
+    def _put(self, key: Key, candidates: tuple[Candidate[K], ...]) -> None:
+        first = candidates[0]
+        if len(candidates) > 1:
+            self.found[key] = candidates
+        else:
+            self.found[key] = first.entry if first.test is always else first
+
     def _under(self, key: Key) -> Sequence[Candidate[K]]:
         found = self.found.get(key, NOTHING)
-        return (Candidate(found, 0, always, ()),) if isinstance(found, Entry) else found
+        if isinstance(found, Entry):
+            return (Candidate(found, 0, None, always, ()),)
+        return (found,) if isinstance(found, Candidate) else found
 
     def find(self, *values: object) -> Sequence[Candidate[K]]:
         """The candidates for the values at the paths as decoded, arrays of texts included."""
@@ -128,9 +138,9 @@ def make_candidate(
     entry: Entry[K], clauses: Mapping[str, Clause], known: Sequence[str], slot: Callable[[str], int]
 ) -> Candidate[K]:
     """A candidate whose tests are those of `clauses` save the paths that are `known`."""
-    tests = [(slot(path), scalar_test(clauses[path].matchers)) for path in clauses if path not in known]
+    tests = [(slot(path), *make_test(clauses[path].matchers)) for path in clauses if path not in known]
     if not tests:
-        return Candidate(entry, 0, always, ())
+        return Candidate(entry, 0, None, always, ())
     return Candidate(entry, *tests[0], tuple(tests[1:]))
 
 
@@ -139,10 +149,6 @@ def always(_: object) -> bool:
     return True
 
 
-def all_pass(tests: Sequence[tuple[int, ScalarTest]], values: Sequence[object]) -> bool:
+def all_pass(tests: Sequence[SlotTest], values: Sequence[object]) -> bool:
     """Whether the values pass the tests of their slots."""
-    for at, test in tests:
-        value = values[at]
-        if not test(value) and not (isinstance(value, tuple) and passes(test, value)):
-            return False
-    return True
+    return all(holds(low, test, values[at]) for at, low, test in tests)

@@ -22,9 +22,12 @@ from partnerbus.patterns.syntax import AnythingBut, Exists, LiteralIs, Matcher, 
 from partnerbus.patterns.texts import Edges, TextTable
 
 MEMO_VALUES = 256
-"""How many values of one path are remembered; a path with more is varied, and worth no memory."""
+"""How many values of one path are remembered."""
 
-SOON_VARIED = 192
+TRIAL_VALUES, ENOUGH_VALUES = 24, 20
+SEEN_AGAIN = 8
+"""A path is varied, and its values not worth remembering, if of so many that came at first less than one in
+eight comes again among the next as many."""
 
 
 NO_TEXTS, NO_RANGES = TextTable(), RangeTable()
@@ -205,6 +208,20 @@ class PathTest:
         below = math.nextafter(bounds[0], -math.inf)
         return bounds, [self._failed_by(sample) for sample in (below, *bounds)]
 
+    def only_texts(self) -> list[str] | None:
+        """The texts that are not like all others, if no other is; None if that is not so."""
+        wanted, excluded = self._wanted.texts, self._excluded.texts
+        if self.has_others or not (wanted.is_simple and excluded.is_simple):
+            return None
+        return [*wanted.exact, *excluded.exact]
+
+    def text_bounds(self) -> list[str] | None:
+        """Texts between two of which, in order, all fail the same; None if that is not so."""
+        wanted, excluded = self._wanted.texts.bounds(), self._excluded.texts.bounds()
+        if wanted is None or excluded is None or self.has_others:
+            return None
+        return sorted(wanted | excluded)
+
     @property
     def wanted_texts(self) -> TextTable:
         """The tests of texts."""
@@ -232,13 +249,13 @@ class PathTest:
 
     @property
     def is_varied(self) -> bool:
-        """Whether it has more texts than are worth remembering, or is about to: one change for several."""
-        return self.varied or (self._memo is not None and len(self._memo) > SOON_VARIED)
+        """Whether it has more texts than are worth remembering, or soon will have: one change for several."""
+        return self.varied or (self._memo is not None and self._memo.is_varied())
 
-    def memo(self, varied: Callable[[], None]) -> "Memo":
-        """What values fail, remembered until the next change; `varied` is called if that is not worth it."""
+    def memo(self, changed: Callable[[], None]) -> "Memo":
+        """What values fail, remembered until the next change; `changed` is called when the path is varied."""
         if self._memo is None:
-            self._memo = Memo(self, varied)
+            self._memo = Memo(self, changed)
         return self._memo
 
     def text_test(self) -> Callable[[str], int]:
@@ -284,28 +301,45 @@ class WholeNumbers(dict[object, int]):
 class Memo(dict[object, int]):
     """`memo[value]` is `failed(value)`, remembered for texts, null and absence.
 
-    Numbers and booleans are not remembered: 1, 1.0 and True are one key of a dictionary. `varied` is called
-    when there are too many values.
+    Numbers and booleans are not remembered: 1, 1.0 and True are one key of a dictionary. Its first values are
+    forgotten once, to see whether they come again; `changed` is called if they do not.
     """
 
-    __slots__ = ("_test", "_text_test", "_varied")
+    __slots__ = ("_changed", "_first", "_is_tried", "_test", "_text_test")
 
-    def __init__(self, test: PathTest, varied: Callable[[], None]) -> None:
+    def __init__(self, test: PathTest, changed: Callable[[], None]) -> None:
         super().__init__()
         self._test = test
         self._text_test = test.text_test()
-        self._varied = varied
+        self._changed = changed
+        self._first: frozenset[object] = frozenset()
+        self._is_tried = False
 
     def __missing__(self, value: object) -> int:
         is_text = value.__class__ is str
         failed = self._text_test(value) if is_text else self._test.failed(value)  # type: ignore[arg-type]
         if is_text or value is None or value is UNSET:
+            if len(self) >= TRIAL_VALUES and not self._is_tried:
+                self._try()
             if len(self) >= MEMO_VALUES:
-                self._test.varied = True
-                self._varied()
                 self.clear()
             self[value] = failed
         return failed
+
+    def _try(self) -> None:
+        if not self._first:
+            self._first = frozenset(self)
+            self.clear()
+            return
+        self._is_tried = True
+        if self.is_varied():
+            self._test.varied = True
+            self._changed()
+
+    def is_varied(self) -> bool:
+        """Whether few of the first values have come again, as far as that can be told."""
+        again = sum(value in self for value in self._first)
+        return bool(self._first) and len(self) >= ENOUGH_VALUES and SEEN_AGAIN * again < len(self)
 
 
 def flat_scalars(value: Sequence[object]) -> Iterator[Value | int | float]:

@@ -26,16 +26,18 @@ from functools import lru_cache
 from types import CodeType
 from typing import Any, Generic, TypeVar
 
-from partnerbus.patterns.accessor import make_tree
+from partnerbus.patterns.accessor import Node, make_tree
+from partnerbus.patterns.arrays_text import ArraysText
 from partnerbus.patterns.group import SOURCE, Group
 from partnerbus.patterns.program_text import (
     DETAILS,
     EVENTS,
     ForDetails,
     ForEvents,
+    FunctionText,
     numbers_below,
-    write_function,
 )
+from partnerbus.patterns.scalar_test import Irregular
 from partnerbus.patterns.terms import Names
 
 K = TypeVar("K")
@@ -45,6 +47,9 @@ MOST_BLOCKS = 4
 """Patterns with more paths or blocks than these are not compiled: it would take longer than a pause may."""
 
 CODES_KEPT = 1_024
+
+NOT_PLAIN_AT_MOST = 64
+"""After so many events that are not plain, the function for these is used for all."""
 
 
 class Program(Generic[K]):
@@ -58,7 +63,8 @@ class Program(Generic[K]):
     def __init__(self, groups: Sequence[Group[K]], source: str | None) -> None:
         self._groups = groups
         self._source = source
-        self._made: dict[str, tuple[str, Names]] = {}
+        self._known: dict[tuple[type, str], tuple[str, Names]] = {}
+        self._not_plain = 0
 
     @staticmethod
     def fits(groups: Sequence[Group[K]]) -> bool:
@@ -75,19 +81,45 @@ class Program(Generic[K]):
         return self._function(DETAILS)  # type: ignore[no-any-return]
 
     def _function(self, name: str) -> Any:
-        """Write the function, and compile it if it is not the one there was."""
+        """The function for plain events, which hands on all others; if these are many, the one for all."""
+        if self._not_plain >= NOT_PLAIN_AT_MOST:
+            return self._in_general(name)
+        made: Any = None
+        is_first = True
+
+        def in_general(*event: Any) -> Sequence[K]:
+            nonlocal is_first, made
+            if is_first:
+                is_first = False
+                raise Irregular  # to make two functions for one event would be too long a pause
+            made = made or self._in_general(name)
+            found: Sequence[K] = made(*event)
+            self._not_plain += 1
+            if self._not_plain == NOT_PLAIN_AT_MOST:
+                self._groups[0].changed()
+            return found
+
+        return self._made(FunctionText(name, self._tree(plain=True), self._groups, self._source, in_general))
+
+    def _in_general(self, name: str) -> Any:
+        return self._made(ArraysText(name, self._tree(plain=False), self._groups, self._source))
+
+    def _tree(self, *, plain: bool) -> Node:
         paths = {path for group in self._groups for path in group.paths}
         if self._source is not None:
             paths.add(SOURCE)
-        tree = make_tree(frozenset(paths), numbers_below(self._groups))
-        text, names = write_function(name, tree, self._groups, self._source)
-        known = self._made.get(name)
+        return make_tree(frozenset(paths), numbers_below(self._groups), plain=plain)
+
+    def _made(self, writer: FunctionText[K]) -> Any:
+        """Write a function, and compile it if it is not the one there was."""
+        text, kind = writer.write(), (type(writer), writer.name)
+        known = self._known.get(kind)
         if known is not None and known[0] == text:
-            known[1].update(names)
+            known[1].update(writer.names)
         else:
-            exec(_compiled(text), names)  # noqa: S102 (the text is ours; of patterns it has names, as literals)
-            self._made[name] = text, names
-        return self._made[name][1][name]
+            exec(_compiled(text), writer.names)  # noqa: S102 (ours; of patterns it has names, as literals)
+            known = self._known[kind] = text, writer.names
+        return known[1][writer.name]
 
 
 @lru_cache(CODES_KEPT)

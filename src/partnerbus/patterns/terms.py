@@ -5,6 +5,7 @@ Of several forms the one is taken that answers soonest. `v` being the variable t
 * `true if v is True else …` where only literals and presence count;
 * `segment_2 if v < bound_2 else …`, a bisection written out, where only numbers do; with many bounds,
   `segments[bisect(bounds, v)]`; where nothing but numbers can pass, the field is read as a float;
+* the same for texts, of which those that are equal to one or begin with one stand together in their order;
 * `memo[v]` for texts, as long as few different ones have come: it remembers what each fails;
 * `bits & ~(exact(v, 0) | prefix(v[:4], 0))` for varied texts that one or two look-ups say everything of;
 * `test(v) if v in exact or v[:4] in heads … else others` for all other varied texts: few are, begin or end
@@ -21,11 +22,15 @@ from typing import Any
 
 from partnerbus.patterns.numbers import EXACT_INTEGERS
 from partnerbus.patterns.path_test import PathTest, WholeNumbers
-from partnerbus.patterns.texts import Edges, TextTable
+from partnerbus.patterns.texts import Edges, TextTable, after_all_with
 
 Names = dict[str, Any]
 
 COMPARED_BOUNDS = 15
+COMPARED_TEXTS, TEXTS_BEFORE_MEMO = 7, 2
+"""To compare so many takes less time than to look a text up: if it is varied, and if it is remembered."""
+
+EQUAL_TEXTS = 2
 LOOK_UPS = 2
 EDGES_CHECKED = 8
 """With more beginnings and endings than these, too many texts have one."""
@@ -65,10 +70,17 @@ class Terms:
             return self._floats(test, f"{name}_low" if shift else name, value, shift)
         if test.only_numbers:
             return self._numbers(test, f"{name}_low" if shift else name, value, shift)
+        found = self._compared(test, name, value)
+        if found is not None:
+            return found
         if not test.is_varied:
             self._names[f"memo_{name}"] = test.memo(self._changed)
             return f"memo_{name}[{value}]"
-        return self._look_ups(test, name, value) or self._checked(test, name, value)
+        return (
+            self._look_ups(test, name, value)
+            or self._checked(test, name, value)
+            or self._asked(test, name, value)
+        )
 
     # -- literals and numbers --------------------------------------------------------------------------
 
@@ -101,7 +113,9 @@ class Terms:
             f"else test_{name}({value}))"
         )
 
-    def _segment(self, bounds: Sequence[float], segments: Sequence[int | None], name: str, value: str) -> str:
+    def _segment(
+        self, bounds: Sequence[float] | Sequence[str], segments: Sequence[int | None], name: str, value: str
+    ) -> str:
         """What is failed by a number, from the segment it is in."""
         if len(bounds) > COMPARED_BOUNDS:
             self._names[f"bounds_{name}"], self._names[f"segments_{name}"] = bounds, segments
@@ -118,6 +132,25 @@ class Terms:
 
         return between(0, len(bounds))
 
+    # -- texts -----------------------------------------------------------------------------------------
+
+    def _compared(self, test: PathTest, name: str, value: str) -> str | None:
+        """Comparisons with a few texts; None if they are too many, or not all there is to compare."""
+        self._names[f"others_{name}"] = test.failed_by_others
+        texts = test.only_texts()
+        if texts is not None and len(texts) <= EQUAL_TEXTS:
+            found = ""
+            for at, text in enumerate(texts):
+                self._names[f"text_{name}_{at}"], self._names[f"equal_{name}_{at}"] = text, test.failed(text)
+                found += f"equal_{name}_{at} if {value} == text_{name}_{at} else "
+            return f"({found}others_{name} if {value}.__class__ is str else test_{name}({value}))"
+        bounds = test.text_bounds()
+        if bounds is None or len(bounds) > (COMPARED_TEXTS if test.is_varied else TEXTS_BEFORE_MEMO):
+            return None
+        segments = [test.failed_by_others, *map(test.failed, bounds)]
+        found = self._segment(bounds, segments, name, value)
+        return f"({found} if {value}.__class__ is str else test_{name}({value}))"
+
     # -- varied texts ----------------------------------------------------------------------------------
 
     def _look_ups(self, test: PathTest, name: str, value: str) -> str | None:
@@ -125,10 +158,10 @@ class Terms:
         wanted, excluded = test.wanted_texts.affix_tables(), test.excluded_texts.affix_tables()
         if wanted is None or excluded is None or test.has_others:
             return None
-        if not 1 <= len(wanted) + len(excluded) <= LOOK_UPS:
-            return None
         hits = self._hits(test.wanted_texts, wanted, f"wanted_{name}", value)
         but = self._hits(test.excluded_texts, excluded, f"excluded_{name}", value)
+        if not 1 <= len(hits) + len(but) <= LOOK_UPS:
+            return None
         for word, mask in (("bits", test.bits), ("but", test.but), ("present", test.present)):
             self._names[f"{word}_{name}"] = mask
         if test.but:
@@ -149,24 +182,31 @@ class Terms:
             found.append(f"{name}_{at}({value}[{cut}], 0)")
         return found
 
-    def _checked(self, test: PathTest, name: str, value: str) -> str:
-        """All clauses are looked at if the text is not like all others."""
+    def _asked(self, test: PathTest, name: str, value: str) -> str:
+        """All clauses are looked at."""
         self._names[f"text_{name}"] = test.text_test()
-        asked = f"text_{name}({value}) if {value}.__class__ is str else test_{name}({value})"
+        return f"(text_{name}({value}) if {value}.__class__ is str else test_{name}({value}))"
+
+    def _checked(self, test: PathTest, name: str, value: str) -> str | None:
+        """All clauses are looked at if the text is not like all others; None if too many texts may be."""
         edges = test.edges()
         if edges is None or sum(len(found) for each in edges for found in each.sets()) > EDGES_CHECKED:
-            return f"({asked})"
+            return None
         self._names[f"others_{name}"] = test.failed_by_others
         checks = [
             f"{value}.__class__ is not str",
             *self._checks(test.wanted_texts, edges[0], f"wanted_{name}", value),
             *self._checks(test.excluded_texts, edges[1], f"excluded_{name}", value),
         ]
-        return f"(({asked}) if {' or '.join(checks)} else others_{name})"
+        return f"({self._asked(test, name, value)} if {' or '.join(checks)} else others_{name})"
 
     def _checks(self, texts: TextTable, edges: Edges, name: str, value: str) -> Iterator[str]:
         def check(word: str, ends: frozenset[str], *, at_start: bool) -> str:
-            length = len(next(iter(ends)))
+            first = next(iter(ends))
+            length, after = len(first), after_all_with(first)
+            if at_start and len(ends) == 1 and after is not None:
+                self._names[f"{word}_{name}"], self._names[f"after_{word}_{name}"] = first, after
+                return f"{word}_{name} <= {value} < after_{word}_{name}"
             self._names[f"{word}_{name}"] = ends
             return f"{value}[{f':{length}' if at_start else f'-{length}:'}] in {word}_{name}"
 

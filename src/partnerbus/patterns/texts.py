@@ -8,6 +8,7 @@ tried whatever the text. Only matchers of ASCII letters are compared without cas
 these is the service's comparison that of lower-cased texts.
 """
 
+import sys
 from bisect import insort
 from collections.abc import Callable, Sequence
 from operator import itemgetter
@@ -23,6 +24,9 @@ V = TypeVar("V")
 
 Masks = dict[str, int]
 _LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+LAST_CHARACTER = chr(sys.maxunicode)
 
 
 class Affixes(Generic[V]):
@@ -148,6 +152,19 @@ class TextTable:
             found |= _matching(table.get(text[-length:]), text)
         return found
 
+    def bounds(self) -> set[str] | None:
+        """Texts between two of which, in order, all pass the same tests; None if that is not so."""
+        if self.folds or self._has_wildcards or self._pairs.tables or self._suffixes.tables:
+            return None
+        prefixes = self._prefixes.texts()
+        after = (after_all_with(prefix) for prefix in prefixes)
+        return {
+            *prefixes,
+            *(each for each in after if each is not None),
+            *self.exact,
+            *(f"{text}\0" for text in self.exact),
+        }
+
     def affix_tables(self) -> Sequence[tuple[str, dict[str, int]]] | None:
         """Tables of beginnings and endings, and the cut for each; None if there are other tests."""
         if self.folds or self._has_wildcards or self._pairs.tables:
@@ -254,6 +271,12 @@ class TextTable:
 def ascii_lower(text: str) -> str:
     """`text` with its ASCII letters, and no others, in lower case."""
     return text.lower() if text.isascii() else text.translate(_LOWER)
+
+
+def after_all_with(prefix: str) -> str | None:
+    """The first text after all that begin with `prefix`; None if there is none."""
+    stem = prefix.rstrip(LAST_CHARACTER)
+    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
 
 
 def _cut_heads(texts: Sequence[str]) -> frozenset[str]:
