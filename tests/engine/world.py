@@ -24,6 +24,7 @@ from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics, make_log
+from partnerbus.model.bus_log import BusLogRecord
 from partnerbus.model.delivery import Delivery, DeliveryState, NewRecord, Record
 from partnerbus.model.event import Event
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
@@ -138,6 +139,13 @@ class World:
     def log_lines(self) -> list[dict[str, object]]:
         return [msgspec.json.decode(line) for line in self._parts.written.getvalue().splitlines()]
 
+    def bus_log(self) -> list[BusLogRecord]:
+        """What buses have written since this was last asked."""
+        lines = self._parts.bus_log
+        records = [msgspec.json.decode(line, type=BusLogRecord) for line in lines]
+        lines.clear()
+        return records
+
     def lines(self, event: str) -> list[dict[str, object]]:
         return [line for line in self.log_lines if line["event"] == event]
 
@@ -225,6 +233,7 @@ class Parts:
         self.jitter: Callable[[], float] = random
         self.disable_after: timedelta | None = None
         self.sweeps: Sequence[Sweep] = ()
+        self.bus_log: list[bytes] = []
 
     def fail_at(self, point: Failpoint, count: int = 1) -> None:
         """Let the engines opened from now on fail there."""
@@ -275,6 +284,7 @@ class Parts:
             room=self.room,
             jitter=self.jitter,
             disable_after=self.disable_after,
+            write_bus_log=self.bus_log.append,
         )
         return engine, targets
 

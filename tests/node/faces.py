@@ -4,6 +4,7 @@ from partnerbus.api.admin.face import AdminFace
 from partnerbus.api.admin.request import AdminServices, Redriver
 from partnerbus.kernel.clock import Clock
 from partnerbus.node.folder import Opened
+from partnerbus.store.line_files import LineReader
 
 
 def admin_face(found: Opened, clock: Clock, redrive: Redriver | None = None) -> AdminFace:
@@ -17,6 +18,7 @@ def admin_face(found: Opened, clock: Clock, redrive: Redriver | None = None) -> 
             secrets=found.secrets,
             redrive=redrive or found.store.redrive,
             url_refusal=_any_url,
+            bus_logs=LineReader(found.folder.bus_logs),
         )
     )
 

@@ -13,6 +13,7 @@ from partnerbus.cli.accounts import account
 from partnerbus.cli.connections import connection
 from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.endpoints import endpoint
+from partnerbus.cli.logs import logs
 from partnerbus.cli.node import clock, ledger, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
@@ -35,6 +36,7 @@ for command in (
     webhook,
     dead_letters,
     deliveries,
+    logs,
     ledger,
     status,
     target,

@@ -19,6 +19,7 @@ from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.node.folder import DataFolder, Operator, opened
+from partnerbus.store.line_files import LineReader
 from partnerbus.targets.addresses import AddressGuard
 
 PATIENCE = timedelta(seconds=10)
@@ -61,6 +62,7 @@ async def _own(folder: DataFolder, clock: SystemClock, stack: AsyncExitStack) ->
             secrets=found.secrets,
             redrive=found.store.redrive,
             url_refusal=_malformed,
+            bus_logs=LineReader(folder.bus_logs),
         )
     )
 

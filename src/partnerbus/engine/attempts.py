@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
@@ -44,6 +45,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """How an attempt ended; without a kind and a payload if none was made."""
+
+    settlement: Settlement
+    kind: str = ""
+    payload: bytes | None = None
+
+
 class Attempts:
     """Makes attempts. Whatever a target does, and whatever goes wrong in here, comes back as a value."""
 
@@ -58,6 +67,7 @@ class Attempts:
         failpoints: Failpoints,
         metrics: Metrics,
         log: Log,
+        bus_logs: BusLogs,
         random: Callable[[], float],
     ) -> None:
         self._store = store
@@ -68,6 +78,7 @@ class Attempts:
         self._failpoints = failpoints
         self._metrics = metrics
         self._log = log
+        self._bus_logs = bus_logs
         self._random = random
         self._selectors: dict[str, tuple[Target, InputSelector]] = {}
 
@@ -76,29 +87,32 @@ class Attempts:
         subscription = self._find(claim.subscription)
         if subscription is None:
             return Ended(settlement=CANCELLED)
-        settlement, kind = await self._attempt(claim, subscription)
+        made = await self._attempt(claim, subscription)
+        settlement = made.settlement
         if settlement.state is DeliveryState.DEAD:
             settlement = await self._bury(claim, subscription, settlement)
-        return Ended(settlement=settlement, subscription=subscription, kind=kind)
+        self._bus_logs.ended(claim, subscription, settlement, made.payload)
+        return Ended(settlement=settlement, subscription=subscription, kind=made.kind)
 
-    async def _attempt(self, claim: Claim, subscription: Subscription) -> tuple[Settlement, str]:
+    async def _attempt(self, claim: Claim, subscription: Subscription) -> _Made:
         target = subscription.target
         if self._is_disabled(subscription):
-            return _unsent(ErrorCode.NO_RESOURCE, DISABLED), ""
+            return _Made(_unsent(ErrorCode.NO_RESOURCE, DISABLED))
         if claim.attempt > target.retry.max_retries + 1:
-            return _unsent(ErrorCode.UNKNOWN, NO_ATTEMPTS_LEFT, MAX_RETRIES), ""
+            return _Made(_unsent(ErrorCode.UNKNOWN, NO_ATTEMPTS_LEFT, MAX_RETRIES))
         if is_too_old(target.retry, claim.owed_at, self._clock.now()):
-            return await self._too_old(claim, target), ""
+            return _Made(await self._too_old(claim, target))
         payload = self._selector(target).select(claim.record, subscription.rule)
         if isinstance(payload, TransformError):
-            return _unsent(payload.code, payload.message), ""
+            return _Made(_unsent(payload.code, payload.message))
         invoker = self._targets.invoker(target.arn)
         if invoker is None:
-            return _unsent(ErrorCode.NO_RESOURCE, NO_INVOKER), ""
+            return _Made(_unsent(ErrorCode.NO_RESOURCE, NO_INVOKER))
+        self._bus_logs.begins(claim, subscription, payload)
         attempt = await self._invoke(claim, subscription, invoker, payload)
         settlement = self._verdict(claim, target, attempt)
         self._metrics.attempts.labels(invoker.kind, settlement.state.value).inc()
-        return settlement, invoker.kind
+        return _Made(settlement, invoker.kind, payload)
 
     async def _too_old(self, claim: Claim, target: Target) -> Settlement:
         """What kept it from being delivered in time: its last failure, or that it had to wait (assumed)."""

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from partnerbus.engine.attempts import Attempts
+from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.dispatcher import Dispatcher
 from partnerbus.engine.gates import Gates
@@ -41,6 +42,7 @@ class Engine:
     `catalog` is loaded, and followed from here on; nobody else may follow it. Records are kept for `keep`.
     `sweeps`, and `parts` by name, are run besides the engine's own. Leaving the context is `drain` without
     any grace. With `disable_after`, a target that has failed for so long without a success is disabled.
+    `write_bus_log` gets the records of the logs of buses, as lines without their ends.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Engine:
         keep: timedelta = KEEP_RECORDS,
         disable_after: timedelta | None = None,
         room: Room | None = None,
+        write_bus_log: Callable[[bytes], None] = lambda _line: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         self._store = store
@@ -66,6 +69,7 @@ class Engine:
         self._supervisor = Supervisor(clock, log)
         matching = Matching(catalog, log)
         gates = Gates(clock, partial(_rate_of, catalog))
+        bus_logs = BusLogs(catalog, clock, write_bus_log)
         self._health = TargetHealth(
             catalog=catalog,
             clock=clock,
@@ -87,6 +91,7 @@ class Engine:
                 failpoints=failpoints,
                 metrics=metrics,
                 log=log,
+                bus_logs=bus_logs,
                 random=jitter,
             ),
             clock=clock,
@@ -104,9 +109,10 @@ class Engine:
             failpoints=failpoints,
             metrics=metrics,
             log=log,
+            bus_logs=bus_logs,
         )
         self._routers = Routers(routing, self._changed.set)
-        self.publisher = Publisher(store, self._routers.news)
+        self.publisher = Publisher(store, self._routers.news, bus_logs)
         self._schedules = Schedules(catalog, clock, log, self._changed.set)
         self._gates = gates
         self._parts: Mapping[str, Callable[[], Awaitable[None]]] = {

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import msgspec
 
+from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.model import arns
 from partnerbus.model.delivery import NewRecord, Record
 from partnerbus.model.resources import EventBus
@@ -19,18 +20,35 @@ News = Callable[[str, int], None]
 
 
 class Publisher:
-    """The only way into a log; it tells the routers of each record that was stored."""
+    """The only way into a log; it tells the routers and the bus logs of each record that was stored."""
 
-    def __init__(self, store: LogStore, news: News = lambda _log, _position: None) -> None:
+    def __init__(
+        self,
+        store: LogStore,
+        news: News = lambda _log, _position: None,
+        bus_logs: BusLogs | None = None,
+    ) -> None:
         self._store = store
         self._news = news
+        self._bus_logs = bus_logs
 
-    async def publish(self, records: Sequence[NewRecord]) -> Sequence[Record]:
+    async def publish(self, records: Sequence[NewRecord], request_id: str | None = None) -> Sequence[Record]:
         """Store the records, all or none; they are on disk when this returns."""
-        stored = await self._store.append(records)
+        try:
+            stored = await self._store.append(records)
+        except Exception as error:
+            self.refused(records, str(error), request_id)
+            raise
         for record in stored:
             self._news(record.log, record.position)
+        if self._bus_logs is not None:
+            self._bus_logs.stored(stored, request_id)
         return stored
+
+    def refused(self, records: Sequence[NewRecord], why: str, request_id: str | None) -> None:
+        """These were meant for their buses, and will not be stored."""
+        if self._bus_logs is not None:
+            self._bus_logs.not_stored(records, why, request_id)
 
     async def forward(self, invocation: Invocation, bus: EventBus) -> None:
         """Put the event of a delivery into `bus`, once however often this is called.

@@ -28,6 +28,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from partnerbus.engine.agenda import Agenda
+from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.dispatcher import LEASE, Dispatcher
 from partnerbus.engine.matching import Match
 from partnerbus.kernel.clock import Clock
@@ -70,6 +71,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     failpoints: Failpoints
     metrics: Metrics
     log: Log
+    bus_logs: BusLogs
 
 
 class _Routed(msgspec.Struct, frozen=True, gc=False):
@@ -161,6 +163,7 @@ class Router:
         now = self._routing.clock.now()
         for found in routed:
             self._tell_of_event(found, now)
+            self._routing.bus_logs.matched(found.record, found.match.owed)
 
     def _tell_of_event(self, found: _Routed, now: datetime) -> None:
         record, event = found.record, found.record.event

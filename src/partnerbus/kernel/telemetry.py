@@ -84,6 +84,11 @@ class Metrics:
         self.failing_targets = Gauge(
             "partnerbus_targets_failing", "Targets that keep failing.", registry=self.registry
         )
+        self.bus_log_records_dropped = Counter(
+            "partnerbus_bus_log_records_dropped",
+            "Records of the logs of buses that came too fast for the disk, or that it did not take.",
+            registry=self.registry,
+        )
         self.target_alerts = Counter(
             "partnerbus_target_alerts",
             "Targets found failing, recovered or disabled.",

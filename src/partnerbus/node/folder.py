@@ -43,6 +43,11 @@ class DataFolder:
         self._operator = path / "operator.json"
 
     @property
+    def bus_logs(self) -> Path:
+        """Where buses write of their events."""
+        return self.path / "bus-logs"
+
+    @property
     def exists(self) -> bool:
         return self.path.is_dir()
 

@@ -25,7 +25,9 @@ from partnerbus.edge.sigv4 import Verifier
 from partnerbus.engine.accounts import Accounts
 from partnerbus.engine.connections import Authorizer
 from partnerbus.engine.engine import Engine
+from partnerbus.engine.retention import SWEEP_EVERY
 from partnerbus.engine.sources import PartnerSources, expiry_sweep
+from partnerbus.engine.supervisor import Sweep
 from partnerbus.kernel.clock import Clock, SystemClock
 from partnerbus.kernel.errors import StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
@@ -33,6 +35,7 @@ from partnerbus.kernel.telemetry import Log, Metrics, make_log
 from partnerbus.model.resources import EventBus
 from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened
 from partnerbus.node.settings import AuthMode, Settings
+from partnerbus.store.line_files import Bounds, LineFiles
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.nats_subject import NatsSettings
@@ -99,8 +102,10 @@ class Node:
         found.folder.forget_operator()
         targets = self._make_targets(found)
         stack.push_async_callback(targets.close)
-        engine = self._engine = self._make_engine(found, targets)
-        server = self._make_server(found, targets, engine)
+        bus_logs = self._make_bus_logs(found)
+        stack.push_async_callback(bus_logs.close)
+        engine = self._engine = self._make_engine(found, targets, bus_logs)
+        server = self._make_server(found, targets, engine, bus_logs)
         server.bind()  # before anything moves: a taken port stops the start
         await stack.enter_async_context(engine)
         stack.push_async_callback(engine.drain, self._drain)
@@ -149,7 +154,15 @@ class Node:
         assert self._engine is not None
         await self._engine.publisher.forward(invocation, bus)
 
-    def _make_engine(self, found: Opened, targets: Targets) -> Engine:
+    def _make_bus_logs(self, found: Opened) -> LineFiles:
+        bounds = Bounds(
+            keep=timedelta(seconds=self.settings.keep_bus_logs_seconds),
+            size_bytes=self.settings.max_bus_logs_bytes,
+        )
+        dropped = self.metrics.bus_log_records_dropped.inc
+        return LineFiles(found.folder.bus_logs, self.clock, self._log, bounds, dropped)
+
+    def _make_engine(self, found: Opened, targets: Targets, bus_logs: LineFiles) -> Engine:
         sources = PartnerSources(found.catalog, self.clock, self._failpoints, self._lifetime)
         hours = self.settings.disable_failing_targets_hours
         return Engine(
@@ -160,13 +173,17 @@ class Node:
             failpoints=self._failpoints,
             metrics=self.metrics,
             log=self._log,
-            sweeps=[expiry_sweep(sources)],
-            parts={"connections": Authorizer(found.catalog, targets.tokens, self.clock, self._log).run},
+            sweeps=[expiry_sweep(sources), Sweep("bus logs", SWEEP_EVERY, bus_logs.sweep)],
+            parts={
+                "bus logs": bus_logs.run,
+                "connections": Authorizer(found.catalog, targets.tokens, self.clock, self._log).run,
+            },
+            write_bus_log=bus_logs.put,
             disable_after=timedelta(hours=hours) if hours else None,
             keep=timedelta(seconds=self.settings.keep_events_seconds),
         )
 
-    def _make_server(self, found: Opened, targets: Targets, engine: Engine) -> Server:
+    def _make_server(self, found: Opened, targets: Targets, engine: Engine, bus_logs: LineFiles) -> Server:
         services = Services(
             catalog=found.catalog,
             store=found.store,
@@ -183,7 +200,7 @@ class Node:
         app = make_app(
             face=Face(services, OPERATIONS, log=self._log),
             authenticator=self._make_authenticator(found.accounts),
-            admin=self._make_admin(found, targets, engine),
+            admin=self._make_admin(found, targets, engine, bus_logs),
             operator_token=self._token,
             ready=lambda: _not_ready(engine),
             clock=SystemClock(),
@@ -206,7 +223,7 @@ class Node:
         skew = timedelta(seconds=self.settings.skew_seconds)
         return SignedCalls(Verifier(accounts, SystemClock(), skew), self.settings.region)
 
-    def _make_admin(self, found: Opened, targets: Targets, engine: Engine) -> AdminFace:
+    def _make_admin(self, found: Opened, targets: Targets, engine: Engine, bus_logs: LineFiles) -> AdminFace:
         shiftable = self.clock if isinstance(self.clock, SystemClock) and self.settings.test_clock else None
         return AdminFace(
             AdminServices(
@@ -217,6 +234,7 @@ class Node:
                 secrets=found.secrets,
                 redrive=engine.redrive,
                 url_refusal=targets.url_refusal,
+                bus_logs=bus_logs,
                 held=lambda: engine.held,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,

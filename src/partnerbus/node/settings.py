@@ -161,6 +161,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_events_seconds: Annotated[
         int, _text("How long events are kept after they were stored, if nothing needs them.", ge=0)
     ] = 3_600
+    keep_bus_logs_seconds: Annotated[
+        int, _text("How long the records that buses write of their events are kept.", ge=60)
+    ] = 604_800
+    max_bus_logs_bytes: Annotated[
+        int, _text("How much room they may take; the oldest go first.", ge=16_777_216)
+    ] = 134_217_728
     pending_source_days: Annotated[
         int, _text("How long a partner source may stay PENDING before it is deleted.", ge=1, le=3_650)
     ] = 14

@@ -10,6 +10,7 @@ import msgspec
 from partnerbus.api.admin import (
     AdminAnswer,
     accounts,
+    bus_logs,
     clock,
     connections,
     deliveries,
@@ -28,6 +29,7 @@ from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreErr
 
 ROUTES: Sequence[Route] = (
     *accounts.ROUTES,
+    *bus_logs.ROUTES,
     *clock.ROUTES,
     *connections.ROUTES,
     *deliveries.ROUTES,

@@ -12,6 +12,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import PartnerbusError
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.delivery import Redrive
+from partnerbus.store.line_files import Lines
 from partnerbus.store.protocol import Store
 
 
@@ -43,7 +44,8 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     `running` gives None when a command has opened the folder itself; `shift` is None then, and without a
     test clock. `held` gives the targets that circuit breakers hold, by ARN, and until when. `redrive` is the
     engine's, which wakes the lanes, or the store's own. `url_refusal` says why nothing may be sent to a URL;
-    only a server knows which addresses it may reach, without one it judges the form alone.
+    only a server knows which addresses it may reach, without one it judges the form alone. `bus_logs` has
+    what buses wrote of their events.
     """
 
     accounts: Accounts
@@ -53,6 +55,7 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     secrets: SecretBox
     redrive: Redriver
     url_refusal: Callable[[str], Awaitable[str | None]]
+    bus_logs: Lines
     running: Callable[[], Running | None] = lambda: None
     held: Callable[[], Mapping[str, datetime]] = dict
     shift: Callable[[timedelta], None] | None = None

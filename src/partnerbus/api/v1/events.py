@@ -8,7 +8,7 @@ import math
 import os
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TypeVar
@@ -175,12 +175,34 @@ async def _put(
     ]
     records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
     if records:
-        await services.publisher.publish(records)
+        await services.publisher.publish(records, call.request_id)
     for became, count in Counter(map(_what_became, verdicts)).items():
         services.metrics.entries.labels(call.operation, became).inc(count)
     results = tuple(_result(verdict) for verdict in verdicts)
     failed = sum(result.error_code is not None for result in results)
+    if failed:
+        _tell_refused(services, call, zip(entries, verdicts, strict=True), destination)
     return PutEventsOutput(failed_entry_count=failed, entries=results)
+
+
+def _tell_refused(
+    services: Services,
+    call: Call,
+    judged: Iterable[tuple[E, _Taken | EntryRefusal]],
+    destination: Callable[[E], Destination],
+) -> None:
+    """Let the logs of buses tell of what was refused, if it has a source that may be put on the bus."""
+    now = services.clock.now()
+    for entry, verdict in judged:
+        if isinstance(verdict, _Taken) or not entry.source:
+            continue
+        found = destination(entry)
+        if isinstance(found, Into):
+            [ids] = _new_ids(1, now)
+            time = event_time(now if _time_refusal(entry) is not None else _time(entry, now))
+            event = _event(entry, found, ids[0], time, entry.detail.encode(errors="replace"))
+            record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
+            services.publisher.refused([record], verdict.message, call.request_id)
 
 
 def check_total_size(entries: Sequence[AnyEntry], limits: Limits) -> None:
@@ -213,18 +235,26 @@ def _judge(
         return EntryRefusal(MALFORMED_DETAIL, "Detail is malformed.")
     if isinstance(found, Drop):
         return _Taken(ids[0])
-    event = Event(
-        id=ids[0],
+    event = _event(entry, found, ids[0], event_time(_time(entry, now)), detail)
+    record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
+    return _Taken(ids[0], _with_replica(record, found))
+
+
+def _event(entry: AnyEntry, found: Into, event_id: str, time: str, detail: bytes) -> Event:
+    return Event(
+        id=event_id,
         detail_type=entry.detail_type,
         source=entry.source,
         account=found.account,
-        time=event_time(now if entry.time is None else from_epoch_seconds(math.floor(entry.time))),
+        time=time,
         region=found.bus.region,
         resources=entry.resources,
         detail=detail,
     )
-    record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
-    return _Taken(ids[0], _with_replica(record, found))
+
+
+def _time(entry: AnyEntry, now: datetime) -> datetime:
+    return now if entry.time is None else from_epoch_seconds(math.floor(entry.time))
 
 
 def _with_replica(record: NewRecord, found: Into) -> Sequence[NewRecord]:
@@ -261,6 +291,10 @@ def _argument_refusal(entry: AnyEntry) -> EntryRefusal | None:
         return invalid_argument(
             "DetailType", f"DetailType is longer than {DETAIL_TYPE_CHARACTERS} characters."
         )
+    return _time_refusal(entry)
+
+
+def _time_refusal(entry: AnyEntry) -> EntryRefusal | None:
     if entry.time is not None and not FIRST_TIME <= entry.time < END_OF_TIME:
         return invalid_argument("Time", "Time is out of range.")
     return None
