@@ -1,15 +1,14 @@
 """The story of a partner and its customer through each client: offer, take, route, put, arrive, end."""
 
 import json
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.clients.clients import AwsCli, Boto3, Client, JavaScript, Open, Refused, require_javascript
+from tests.clients.proofs import PARTNER_STORY, answered
 from tests.clients.throttling import BusyAtFirst
-from tests.main_job.story import ACME, CUSTOMER, REGION, Story, begin
+from tests.main_job.story import ACME, CUSTOMER, REGION, Story
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +23,6 @@ def open_client(request: pytest.FixtureRequest) -> Open:
         require_javascript()
     opens: Open = request.param
     return opens
-
-
-@pytest.fixture
-async def story(tmp_path: Path) -> AsyncIterator[Story]:
-    async with begin(tmp_path / "data") as story:
-        yield story
 
 
 async def refusal(client: Client, operation: str, **members: object) -> Refused:
@@ -63,6 +56,7 @@ async def test_the_partner_story(story: Story, open_client: Open) -> None:
         await be_refused(customer)
         await end(partner, customer)
         assert len(story.receiver.requests) == 1
+        assert await answered(story.server.url) == PARTNER_STORY
 
 
 async def offer(partner: Client, customer: Client) -> None:

@@ -9,7 +9,7 @@ import pytest
 from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.model.quotas import Quotas, table
 from partnerbus.node.quotas_page import quotas_page
-from tests.docs.test_compatibility import PAGE
+from tests.clients.proofs import PAGE
 from tests.wire.client import Client, Desk, Members, Refused
 
 LIMIT = ("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
