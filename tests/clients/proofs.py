@@ -44,19 +44,9 @@ PARTNER_STORY = frozenset(
 UNPROVED = frozenset(
     {
         "CancelReplay",
-        "CreateArchive",
-        "CreateEndpoint",
-        "DeleteArchive",
-        "DeleteEndpoint",
-        "DescribeArchive",
-        "DescribeEndpoint",
         "DescribeReplay",
-        "ListArchives",
-        "ListEndpoints",
         "ListReplays",
         "StartReplay",
-        "UpdateArchive",
-        "UpdateEndpoint",
     }
 )
 """What `test_every_operation` does not call yet, built or not. This set only shrinks."""

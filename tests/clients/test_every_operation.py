@@ -124,6 +124,39 @@ async def connections(customer: Client) -> None:
     await customer.call("DeleteConnection", Name="c")
 
 
+async def archives(customer: Client) -> None:
+    made = await customer.call("CreateArchive", ArchiveName="all", EventSourceArn=DEFAULT_BUS)
+    await customer.call("UpdateArchive", ArchiveName="all", EventPattern=PATTERN, RetentionDays=7)
+    described = await customer.call("DescribeArchive", ArchiveName="all")
+    assert (described["ArchiveArn"], described["RetentionDays"]) == (made["ArchiveArn"], 7)
+    assert (described["EventPattern"], described["State"]) == (PATTERN, "ENABLED")
+    [archive] = (await customer.call("ListArchives", NamePrefix="a"))["Archives"]
+    assert (archive["ArchiveName"], archive["EventCount"]) == ("all", 0)
+    await customer.call("DeleteArchive", ArchiveName="all")
+    assert (await customer.call("ListArchives"))["Archives"] == []
+
+
+async def endpoints(customer: Client) -> None:
+    check = "arn:aws:route53:::healthcheck/c8ef4f5e-6d5f-4d7e-8f2e-0123456789ab"
+    other = "eu-central-1"
+    members: Any = {
+        "Name": "both",
+        "RoutingConfig": {
+            "FailoverConfig": {"Primary": {"HealthCheck": check}, "Secondary": {"Route": other}}
+        },
+        "EventBuses": [{"EventBusArn": DEFAULT_BUS}, {"EventBusArn": DEFAULT_BUS.replace(REGION, other)}],
+        "ReplicationConfig": {"State": "DISABLED"},
+    }
+    made = await customer.call("CreateEndpoint", **members)
+    assert made["RoutingConfig"] == members["RoutingConfig"]
+    await customer.call("UpdateEndpoint", Name="both", Description="changed")
+    described = await customer.call("DescribeEndpoint", Name="both")
+    assert (described["Description"], described["State"]) == ("changed", "ACTIVE")
+    assert await names(customer, "ListEndpoints", "Endpoints", MaxResults=10) == ["both"]
+    await customer.call("DeleteEndpoint", Name="both")
+    assert await names(customer, "ListEndpoints", "Endpoints") == []
+
+
 async def events(customer: Client) -> None:
     entry = {"Source": "shop", "DetailType": "order", "Detail": "{}", "Time": "2026-01-02T03:04:05Z"}
     put = await customer.call("PutEvents", Entries=[entry, {"Source": "shop"}])
@@ -145,4 +178,11 @@ async def events(customer: Client) -> None:
     assert tested == {"Result": True}
 
 
-PARTS: tuple[Callable[[Client], Awaitable[None]], ...] = (buses, rules, connections, events)
+PARTS: tuple[Callable[[Client], Awaitable[None]], ...] = (
+    buses,
+    rules,
+    connections,
+    archives,
+    endpoints,
+    events,
+)
