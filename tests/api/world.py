@@ -29,6 +29,7 @@ from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.kafka_topic import KafkaSettings
 from partnerbus.targets.nats_subject import NatsSettings
 from partnerbus.targets.registry import TargetSettings, make_targets
 
@@ -164,6 +165,7 @@ class World:
             aws_endpoint_url="http://127.0.0.1:1",
             files=folder / "files",
             stdout=True,
+            kafka=KafkaSettings(servers=("127.0.0.1:1",)),
             nats=NatsSettings(servers=("nats://127.0.0.1:1",)),
         )
         services = Services(

@@ -11,7 +11,7 @@ from partnerbus.model.resources import Webhook
 from partnerbus.targets.registry import AWS_KINDS
 from tests.api.world import CUSTOMER, PATTERN, REGION, World
 
-OWN_KINDS = {"file", "nats", "stdout", "webhook"}
+OWN_KINDS = {"file", "kafka", "nats", "stdout", "webhook"}
 PAGE = Path(__file__).parents[2] / "docs" / "targets.md"
 
 

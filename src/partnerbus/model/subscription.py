@@ -36,15 +36,25 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         It is made of the value at the target's `ordered_by`: strings are equal if they say the same, other
         values if they are written the same. An event that has nothing there needs no order.
         """
-        path = None if self.target.ordered_by is None else ordering_path(self.target.ordered_by)
-        try:
-            found = None if path is None else document.find(path)
-        except PathError:
-            return None
+        found = _ordering_json(self.target, document)
         if found is None:
             return None
         same = b'"' + string_text(found).encode() if found[:1] == b'"' else found
         return blake2b(same, digest_size=KEY_BYTES).digest()
+
+
+def ordering_value(target: Target, document: EventDocument) -> bytes | None:
+    """The value that `target` is ordered by: what a string says, any other as it is written."""
+    found = _ordering_json(target, document)
+    return string_text(found).encode() if found is not None and found[:1] == b'"' else found
+
+
+def _ordering_json(target: Target, document: EventDocument) -> bytes | None:
+    path = None if target.ordered_by is None else ordering_path(target.ordered_by)
+    try:
+        return None if path is None else document.find(path)
+    except PathError:
+        return None
 
 
 @lru_cache(maxsize=1_024)

@@ -38,6 +38,7 @@ from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.store.line_files import Bounds, LineFiles
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.kafka_topic import KafkaSettings
 from partnerbus.targets.nats_subject import NatsSettings
 from partnerbus.targets.registry import Targets, TargetSettings, make_targets
 
@@ -138,6 +139,7 @@ class Node:
             files=Path(self.settings.file_targets) if self.settings.file_targets else None,
             stdout=self.settings.stdout_targets,
             nats=self._nats_settings(),
+            kafka=self._kafka_settings(),
         )
         return make_targets(settings, found.catalog, found.secrets, self.clock, self._forward)
 
@@ -147,6 +149,14 @@ class Node:
             servers=[server for server in self.settings.nats_servers.split(",") if server],
             subjects=self.settings.nats_subjects,
             credentials=Path(credentials) if credentials else None,
+        )
+
+    def _kafka_settings(self) -> KafkaSettings:
+        properties = self.settings.kafka_properties
+        return KafkaSettings(
+            servers=[server for server in self.settings.kafka_servers.split(",") if server],
+            topics=self.settings.kafka_topics,
+            properties=Path(properties) if properties else None,
         )
 
     async def _forward(self, invocation: Invocation, bus: EventBus) -> None:

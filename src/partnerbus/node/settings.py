@@ -37,6 +37,7 @@ SERVICE_LINK = re.compile(r"PARTNERBUS_(SERVICE_(HOST|PORT)|PORT_\d+_)")
 
 URL = r"https?://[^\s/,]+[^\s,]*"
 NATS_URL = r"(nats|tls)://[^\s/,@]+"
+HOST_AND_PORT = r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}"
 NATS_WORD = r"([A-Za-z0-9-][A-Za-z0-9_-]*|\*|\{account\})"
 
 
@@ -147,6 +148,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _text(
             "The path of a file with what the NATS servers ask for: USER:PASSWORD, or a token.",
             examples=["/etc/partnerbus/nats"],
+        ),
+    ] = ""
+    kafka_servers: Annotated[
+        str,
+        _text(
+            "The Kafka brokers that have the topics that are targets, separated by commas.",
+            pattern=rf"^({HOST_AND_PORT}(,{HOST_AND_PORT})*)?\Z",
+            examples=["10.0.0.7:9092,10.0.0.8:9092"],
+        ),
+    ] = ""
+    kafka_topics: Annotated[
+        str,
+        _text(
+            "The Kafka topics that rules may publish to; {account} is the rule's account, * any characters.",
+            pattern=r"^([A-Za-z0-9._*-]|\{account\})+\Z",
+            examples=["shop.{account}.*"],
+        ),
+    ] = "partnerbus.{account}.*"
+    kafka_properties: Annotated[
+        str,
+        _text(
+            "The path of a file of name=value lines that say how to be let in: "
+            "security.protocol, sasl.…, ssl.….",
+            examples=["/etc/partnerbus/kafka.properties"],
         ),
     ] = ""
     max_entries_bytes: Annotated[

@@ -20,6 +20,7 @@ from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.http import HttpInvoker
 from partnerbus.targets.invoker import Forward, Invoker, Lookup
+from partnerbus.targets.kafka_topic import KafkaInvoker, KafkaSettings
 from partnerbus.targets.lines import FileInvoker, StdoutInvoker, to_stdout
 from partnerbus.targets.names import Resolve, UrlCheck
 from partnerbus.targets.nats_subject import NatsInvoker, NatsSettings
@@ -64,7 +65,7 @@ AWS_KINDS: dict[str, AwsKind] = {
 
 NO_SUCH_KIND = (
     "Nothing is delivered to resources of that kind: targets are API destinations, event buses, webhooks, "
-    "NATS subjects, files, standard output and what belongs to one of "
+    "NATS subjects, Kafka topics, files, standard output and what belongs to one of "
     + ", ".join(sorted({"appsync", "execute-api", "sqs", *AWS_KINDS}))
     + "."
 )
@@ -93,7 +94,7 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `allow_private`: whether targets may be in this node's private network; `networks`: in which parts of it.
     `aws_endpoint_url`: where AWS services are called instead of at AWS (an emulator); `aws_endpoints`: where
-    single ones are. Those are exempt from the address check, and so are the servers of `nats`.
+    single ones are. Those are exempt from the address check, and so are the servers of `nats` and `kafka`.
     `files`: the folder that files may be in, None for no files; `stdout`: whether to write there.
     """
 
@@ -104,6 +105,7 @@ class TargetSettings(msgspec.Struct, frozen=True, kw_only=True):
     files: Path | None = None
     stdout: bool = False
     nats: NatsSettings = NatsSettings()
+    kafka: KafkaSettings = KafkaSettings()
 
 
 class Targets:
@@ -188,6 +190,7 @@ def make_targets(
     files = FileInvoker(settings.files, clock)
     stdout = StdoutInvoker(to_stdout if settings.stdout else None, clock)
     nats = NatsInvoker(settings.nats, clock)
+    kafka = KafkaInvoker(settings.kafka, clock)
     invokers: dict[str, Invoker] = {
         **aws_invokers,
         "events:api-destination": HttpInvoker(lookup, opener, outbound, clock),
@@ -196,12 +199,13 @@ def make_targets(
         "execute-api": ExecuteApiInvoker(aws, aws_http, clock),
         "sqs": SqsInvoker(queues),
         "partnerbus:file": files,
+        "partnerbus:kafka": kafka,
         "partnerbus:nats": nats,
         "partnerbus:stdout": stdout,
         "partnerbus:webhook": WebhookInvoker(lookup, secrets, guard, outbound, clock, SystemClock()),
     }
     gathering = [invoker.close for invoker in aws_invokers.values()]
-    own = (files.close, stdout.close, nats.close)
+    own = (files.close, stdout.close, nats.close, kafka.close)
     close = (*gathering, queues.close, *own, tokens.close, urls.close, outbound.close, aws_outbound.close)
     return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close)
 
