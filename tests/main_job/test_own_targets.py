@@ -5,6 +5,7 @@ from typing import Any
 
 import nats
 import pytest
+from nats.js.api import StreamConfig
 
 from tests.main_job.story import ACME, CUSTOMER, REGION, Story, begin, run
 from tests.targets.nats_server import nats_server
@@ -51,6 +52,37 @@ async def test_events_reach_them(tmp_path: Path) -> None:
             delivered = found["deliveries"]
         assert sorted(each["target_arn"] for each in delivered) == ARNS
         assert await run((files / CUSTOMER / "orders.jsonl").read_bytes) == b'{"n":1.0}\n'
+
+
+async def test_what_is_owed_to_a_nats_server_that_is_away_arrives_later(tmp_path: Path) -> None:
+    configuration = f'jetstream {{ store_dir: "{tmp_path / "js"}" }}'
+    detail = '{"n":%d}'
+    async with nats_server(tmp_path, configuration) as first:
+        client = await nats.connect(first.url)
+        await client.jetstream().add_stream(StreamConfig(name="all", subjects=["partnerbus.>"]))
+        await client.close()
+        async with begin(tmp_path / "data", "--nats-servers", first.url) as story:
+            await story.offer(ACME, SOURCE)
+            await story.rule(
+                SOURCE, "r", {"source": [{"prefix": "aws.partner"}]}, ARNS[1], InputPath="$.detail"
+            )
+            await first.kill()
+            for number in range(20):
+                entry = {"Source": SOURCE, "DetailType": "order", "Detail": detail % number}
+                await story.put(ACME, entry)
+            owed: list[Any] = []
+            while not any(each["attempts_made"] for each in owed):
+                owed = (await story.command("deliveries", "list", "--state", "owed", "--json"))["deliveries"]
+            async with nats_server(tmp_path, configuration, port=first.port) as second:
+                delivered: list[Any] = []
+                while len(delivered) < 20:
+                    answer = await story.command("deliveries", "list", "--state", "delivered", "--json")
+                    delivered = answer["deliveries"]
+                client = await nats.connect(second.url)
+                stream = client.jetstream()
+                stored = [await stream.get_msg("all", seq=at) for at in range(1, 21)]
+                await client.close()
+    assert {each.data for each in stored} == {(detail % number).encode() for number in range(20)}
 
 
 async def test_they_are_off_by_default(story: Story) -> None:

@@ -16,6 +16,7 @@ from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets import nats_subject
+from partnerbus.targets.nats_credentials import Credentials
 from partnerbus.targets.nats_subject import NO_SERVERS, NOT_INSTALLED, NatsInvoker, NatsSettings
 from partnerbus.targets.nats_subjects import FORM
 from partnerbus.targets.own_arns import FOREIGN
@@ -236,7 +237,5 @@ def test_credentials_that_cannot_be_read_end_the_start(tmp_path: Path):
 
 
 def test_secrets_are_not_shown():
-    from partnerbus.targets.nats_client import Credentials
-
     assert "s3cret" not in repr(Credentials(user="bus", password="s3cret"))
     assert "s3cret" not in str(msgspec.structs.replace(Credentials(), token="s3cret"))

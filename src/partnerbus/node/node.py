@@ -136,7 +136,7 @@ class Node:
             networks=parse_networks(self.settings.allow_target_networks),
             aws_endpoint_url=self.settings.aws_endpoint_url or None,
             aws_endpoints=self.settings.aws_endpoints,
-            files=Path(self.settings.file_targets) if self.settings.file_targets else None,
+            files=_path(self.settings.file_targets),
             stdout=self.settings.stdout_targets,
             nats=self._nats_settings(),
             kafka=self._kafka_settings(),
@@ -144,19 +144,19 @@ class Node:
         return make_targets(settings, found.catalog, found.secrets, self.clock, self._forward)
 
     def _nats_settings(self) -> NatsSettings:
-        credentials = self.settings.nats_credentials
         return NatsSettings(
             servers=[server for server in self.settings.nats_servers.split(",") if server],
             subjects=self.settings.nats_subjects,
-            credentials=Path(credentials) if credentials else None,
+            credentials=_path(self.settings.nats_credentials),
+            authorities=_path(self.settings.nats_ca),
+            certificate=_path(self.settings.nats_certificate),
         )
 
     def _kafka_settings(self) -> KafkaSettings:
-        properties = self.settings.kafka_properties
         return KafkaSettings(
             servers=[server for server in self.settings.kafka_servers.split(",") if server],
             topics=self.settings.kafka_topics,
-            properties=Path(properties) if properties else None,
+            properties=_path(self.settings.kafka_properties),
         )
 
     async def _forward(self, invocation: Invocation, bus: EventBus) -> None:
@@ -263,6 +263,10 @@ class Node:
             auth=self.settings.auth,
             region=self.settings.region,
         )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def _not_ready(engine: Engine) -> str | None:

@@ -146,8 +146,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nats_credentials: Annotated[
         str,
         _text(
-            "The path of a file with what the NATS servers ask for: USER:PASSWORD, or a token.",
-            examples=["/etc/partnerbus/nats"],
+            "The path of a file with what the NATS servers ask for: USER:PASSWORD, a token, the seed of a "
+            "user's nkey, or a JWT with its nkey (.creds).",
+            examples=["/etc/partnerbus/nats.creds"],
+        ),
+    ] = ""
+    nats_ca: Annotated[
+        str,
+        _text(
+            "The path of a file (PEM) with who signs the NATS servers' certificates; empty is whom the "
+            "system trusts.",
+            examples=["/etc/partnerbus/nats-ca.pem"],
+        ),
+    ] = ""
+    nats_certificate: Annotated[
+        str,
+        _text(
+            "The path of a file (PEM) with a certificate and its key, to show to the NATS servers.",
+            examples=["/etc/partnerbus/nats-client.pem"],
         ),
     ] = ""
     kafka_servers: Annotated[

@@ -10,10 +10,10 @@ connection that broke, or on which anything was cut off, is thrown away, and the
 
 import asyncio
 import re
+import ssl
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-import msgspec
 import nats
 import nats.errors
 import nats.js.errors
@@ -22,6 +22,7 @@ from nats.js.client import JetStreamContext
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
+from partnerbus.targets.nats_credentials import Credentials
 from partnerbus.targets.outbound import CALL_TIMEOUT
 
 STREAM_KNOWN_FOR = timedelta(seconds=60)
@@ -35,40 +36,50 @@ the second PING is behind what was published."""
 
 _SECONDS = int(CALL_TIMEOUT.total_seconds())
 _DENIED = re.compile(r'permissions violation for publish to "([^"]+)"')
-_UNAUTHORIZED = "authorization violation"
+_UNAUTHORIZED = re.compile(r"authorization violation|authentication (expired|revoked|timeout)", re.IGNORECASE)
 """What a server says of credentials; the client does not make it an exception of its own."""
 
 NOT_ALLOWED = "This node's NATS user may not publish to {}."
+UNTRUSTED = "No NATS server of this node could be connected to securely: TLS failed."
 UNREACHABLE = "No NATS server of this node could be connected to."
 TOO_LATE = "The NATS server did not answer in time."
 BROKEN = "The connection to the NATS server broke."
 TOO_LARGE = "The event is larger than the NATS server takes."
 
 
-class Credentials(msgspec.Struct, frozen=True):
-    """What to show to the servers: a user with a password, a token, or nothing."""
+class _Client(Client):
+    """The library's client, which would be content without TLS at a `tls://` server that has none."""
 
-    user: str | None = None
-    password: str | None = None
-    token: str | None = None
+    needs_tls = False
 
-    def __repr__(self) -> str:
-        return "Credentials(***)"
+    def _connect_command(self) -> bytes:
+        """The credentials, about to be sent; after the handshake if the server wanted one."""
+        if self.needs_tls and not self._server_info.get("tls_required"):
+            raise ssl.SSLError("the server does not speak TLS")
+        return super()._connect_command()
 
 
 class _Connection:
     """A connection, and what its server has refused on it."""
 
     def __init__(self) -> None:
-        self.client = Client()
+        self.client = _Client()
         self.denied: set[str] = set()
+        self._is_open = False
 
-    async def open(self, server: str, credentials: Credentials) -> None:
+    async def open(self, server: str, credentials: Credentials, tls: ssl.SSLContext) -> None:
+        self.client.needs_tls = server.startswith("tls:")
+        key, jwt = credentials.key, credentials.jwt
+        if key is not None:  # the library takes a key alone only through a package that has no wheels
+            self.client._public_nkey = key.public
         await self.client.connect(
             servers=[server],
             user=credentials.user,
             password=credentials.password,
             token=credentials.token,
+            signature_cb=None if key is None else key.sign,
+            user_jwt_cb=None if jwt is None else jwt.encode,
+            tls=tls,
             error_cb=self._note,
             allow_reconnect=False,
             max_reconnect_attempts=1,  # none is not offered; a second try at once costs nothing
@@ -76,9 +87,11 @@ class _Connection:
             connect_timeout=_SECONDS,
             name="partnerbus",
         )
+        self._is_open = True
 
     async def close(self) -> None:
-        await self.client.close()
+        if self._is_open:  # else nothing runs yet, and after a failed handshake it would wait for ever
+            await self.client.close()
         if self.client._transport is not None:  # what broke while it was written to is left open
             self.client._transport.close()  # type: ignore[no-untyped-call]
 
@@ -91,9 +104,12 @@ class _Connection:
 class NatsPublisher:
     """One connection to one of `servers`, opened at the first publish."""
 
-    def __init__(self, servers: Sequence[str], credentials: Credentials, clock: Clock) -> None:
+    def __init__(
+        self, servers: Sequence[str], credentials: Credentials, tls: ssl.SSLContext, clock: Clock
+    ) -> None:
         self._servers = servers
         self._credentials = credentials
+        self._tls = tls
         self._clock = clock
         self._connection: _Connection | None = None
         self._opening = asyncio.Lock()
@@ -135,14 +151,16 @@ class NatsPublisher:
         for server in self._servers:
             connection = _Connection()
             try:
-                await connection.open(server, self._credentials)
+                await connection.open(server, self._credentials, self._tls)
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 await connection.close()
                 refused = error
                 continue
             return connection
-        if _UNAUTHORIZED in str(refused).lower():
+        if _UNAUTHORIZED.search(str(refused)):
             raise nats.errors.AuthorizationError
+        if isinstance(refused, ssl.SSLError):
+            raise refused
         raise nats.errors.NoServersError
 
     async def _publish(
@@ -200,6 +218,8 @@ def _failure(error: Exception) -> Reply:
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=message, retryable=True)
         case nats.errors.NoServersError():
             return Reply(error=ErrorCode.CONNECTION_FAILURE, message=UNREACHABLE, retryable=True)
+        case ssl.SSLError():
+            return Reply(error=ErrorCode.CONNECTION_FAILURE, message=UNTRUSTED, retryable=True)
         case TimeoutError():
             return Reply(error=ErrorCode.TIMEOUT, message=TOO_LATE, retryable=True)
     return Reply(error=ErrorCode.CONNECTION_FAILURE, message=BROKEN, retryable=True)

@@ -12,11 +12,11 @@ from typing import Protocol
 import msgspec
 
 from partnerbus.kernel.clock import Clock
-from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.model.arns import Arn
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.invoker import Invocation
+from partnerbus.targets.nats_credentials import read_credentials, tls_context
 from partnerbus.targets.nats_subjects import AllowedSubjects
 
 NO_SERVERS = "NATS subjects are no targets on this node, unless its operator names servers: nats-servers."
@@ -24,11 +24,18 @@ NOT_INSTALLED = "This node cannot speak NATS: partnerbus[nats] is not installed.
 
 
 class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to publish, and what. `credentials` is a file: `USER:PASSWORD` or a token."""
+    """Where to publish, and what; the rest are files.
+
+    `credentials`: `USER:PASSWORD`, a token, the seed of a user's key, or what NATS calls a credentials file.
+    `authorities`: who signs the servers' certificates, None: those that the system trusts. `certificate`:
+    what to show of ours, with its key.
+    """
 
     servers: Sequence[str] = ()
     subjects: str = "partnerbus.{account}.>"
     credentials: Path | None = None
+    authorities: Path | None = None
+    certificate: Path | None = None
 
 
 class Publisher(Protocol):
@@ -74,14 +81,8 @@ def _missing(settings: NatsSettings) -> str | None:
 
 
 def _make_publisher(settings: NatsSettings, clock: Clock) -> Publisher:
-    from partnerbus.targets.nats_client import Credentials, NatsPublisher
+    from partnerbus.targets.nats_client import NatsPublisher
 
-    if settings.credentials is None:
-        return NatsPublisher(settings.servers, Credentials(), clock)
-    try:
-        text = settings.credentials.read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"nats-credentials: {settings.credentials} cannot be read") from None
-    user, colon, password = text.partition(":")
-    credentials = Credentials(user=user, password=password) if colon else Credentials(token=text)
-    return NatsPublisher(settings.servers, credentials, clock)
+    credentials = read_credentials(settings.credentials)
+    tls = tls_context(settings.authorities, settings.certificate)
+    return NatsPublisher(settings.servers, credentials, tls, clock)
