@@ -17,11 +17,12 @@ from partnerbus.api.operation import Call, Services
 from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.api.validation import check_output
 from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
-from partnerbus.kernel.telemetry import Metrics
+from partnerbus.kernel.telemetry import Metrics, make_log
 from partnerbus.model.delivery import Record
 from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import Connection, ConnectionState, EventBus, connection_key
@@ -175,6 +176,7 @@ class World:
             targets=make_targets(settings, catalog, box, clock, _no_forward, _resolve),
             clock=clock,
             secrets=box,
+            connection_secrets=ConnectionSecrets(catalog, None, make_log("error")),
             failpoints=points,
             metrics=Metrics(),
             quotas=quotas or Quotas(),

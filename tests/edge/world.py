@@ -27,6 +27,7 @@ from partnerbus.edge.server import Server
 from partnerbus.edge.sigv4 import Verifier
 from partnerbus.engine.accounts import KeyHolder
 from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.clock import Clock, ManualClock
 from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded, StoreUnavailable
@@ -295,7 +296,8 @@ async def open_world(
     targets = make_targets(TargetSettings(allow_private=True), catalog, secrets, clock, forward)
     services = Services(
         catalog=catalog, store=store, publisher=Publisher(store), targets=targets, clock=clock,
-        secrets=secrets, failpoints=points, metrics=Metrics(),
+        secrets=secrets, connection_secrets=ConnectionSecrets(catalog, None, make_log("error")),
+        failpoints=points, metrics=Metrics(),
     )  # fmt: skip
     stream = io.TextIOWrapper(io.BytesIO())
     world = World(services, clock, Gate(), stream)

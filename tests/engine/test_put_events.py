@@ -11,10 +11,11 @@ import pytest
 from partnerbus.api.face import Face
 from partnerbus.api.operation import Call, Limits, Services
 from partnerbus.api.v1.events import OPERATIONS
+from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.sources import PartnerSources
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.secrets import SecretBox
-from partnerbus.kernel.telemetry import Metrics
+from partnerbus.kernel.telemetry import Metrics, make_log
 from partnerbus.model.resources import EventBus
 from tests.engine.world import ACCOUNT, REGION, World, new_target
 
@@ -59,6 +60,7 @@ def face(world: World, metrics: Metrics, tmp_path: Path) -> Face:
         targets=world.real_targets,
         clock=world.clock,
         secrets=SecretBox.from_file(tmp_path / "key"),
+        connection_secrets=ConnectionSecrets(world.catalog, None, make_log("error")),
         failpoints=Failpoints(),
         metrics=metrics,
         limits=Limits(entries_bytes=10_000),

@@ -14,6 +14,7 @@ import msgspec
 
 from partnerbus.api.room import Room
 from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
@@ -69,6 +70,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     targets: Targets
     clock: Clock
     secrets: SecretBox
+    connection_secrets: ConnectionSecrets
     failpoints: Failpoints
     metrics: Metrics
     limits: Limits = Limits()

@@ -84,6 +84,11 @@ class Metrics:
         self.failing_targets = Gauge(
             "partnerbus_targets_failing", "Targets that keep failing.", registry=self.registry
         )
+        self.connection_secrets_behind = Gauge(
+            "partnerbus_connection_secrets_behind",
+            "Connections whose copy in Secrets Manager is not up to date.",
+            registry=self.registry,
+        )
         self.bus_log_records_dropped = Counter(
             "partnerbus_bus_log_records_dropped",
             "Records of the logs of buses that came too fast for the disk, or that it did not take.",

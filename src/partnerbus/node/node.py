@@ -23,6 +23,8 @@ from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
 from partnerbus.edge.server import Server
 from partnerbus.edge.sigv4 import Verifier
 from partnerbus.engine.accounts import Accounts
+from partnerbus.engine.connection_secrets import SWEEP_EVERY as COPY_EVERY
+from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.connections import Authorizer
 from partnerbus.engine.engine import Engine
 from partnerbus.engine.retention import SWEEP_EVERY
@@ -105,8 +107,10 @@ class Node:
         stack.push_async_callback(targets.close)
         bus_logs = self._make_bus_logs(found)
         stack.push_async_callback(bus_logs.close)
-        engine = self._engine = self._make_engine(found, targets, bus_logs)
-        server = self._make_server(found, targets, engine, bus_logs)
+        secrets = ConnectionSecrets(found.catalog, targets.secrets_manager, self._log)
+        self.metrics.connection_secrets_behind.set_function(lambda: secrets.behind)
+        engine = self._engine = self._make_engine(found, targets, bus_logs, secrets)
+        server = self._make_server(found, targets, engine, bus_logs, secrets)
         server.bind()  # before anything moves: a taken port stops the start
         await stack.enter_async_context(engine)
         stack.push_async_callback(engine.drain, self._drain)
@@ -172,7 +176,9 @@ class Node:
         dropped = self.metrics.bus_log_records_dropped.inc
         return LineFiles(found.folder.bus_logs, self.clock, self._log, bounds, dropped)
 
-    def _make_engine(self, found: Opened, targets: Targets, bus_logs: LineFiles) -> Engine:
+    def _make_engine(
+        self, found: Opened, targets: Targets, bus_logs: LineFiles, secrets: ConnectionSecrets
+    ) -> Engine:
         sources = PartnerSources(found.catalog, self.clock, self._failpoints, self._lifetime)
         hours = self.settings.disable_failing_targets_hours
         return Engine(
@@ -183,7 +189,11 @@ class Node:
             failpoints=self._failpoints,
             metrics=self.metrics,
             log=self._log,
-            sweeps=[expiry_sweep(sources), Sweep("bus logs", SWEEP_EVERY, bus_logs.sweep)],
+            sweeps=[
+                expiry_sweep(sources),
+                Sweep("bus logs", SWEEP_EVERY, bus_logs.sweep),
+                Sweep("connection secrets", COPY_EVERY, secrets.sweep),
+            ],
             parts={
                 "bus logs": bus_logs.run,
                 "connections": Authorizer(found.catalog, targets.tokens, self.clock, self._log).run,
@@ -193,7 +203,14 @@ class Node:
             keep=timedelta(seconds=self.settings.keep_events_seconds),
         )
 
-    def _make_server(self, found: Opened, targets: Targets, engine: Engine, bus_logs: LineFiles) -> Server:
+    def _make_server(
+        self,
+        found: Opened,
+        targets: Targets,
+        engine: Engine,
+        bus_logs: LineFiles,
+        secrets: ConnectionSecrets,
+    ) -> Server:
         services = Services(
             catalog=found.catalog,
             store=found.store,
@@ -201,6 +218,7 @@ class Node:
             targets=targets,
             clock=self.clock,
             secrets=found.secrets,
+            connection_secrets=secrets,
             failpoints=self._failpoints,
             metrics=self.metrics,
             limits=Limits(

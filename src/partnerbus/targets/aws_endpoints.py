@@ -1,4 +1,4 @@
-"""Which AWS services targets call, and where."""
+"""Which AWS services this node calls, and where."""
 
 from collections.abc import Mapping
 
@@ -19,13 +19,17 @@ SERVICES = frozenset(
         "logs",
         "redshift-data",
         "sagemaker",
+        "secretsmanager",
         "sns",
         "sqs",
         "ssm",
         "stepfunctions",
     }
 )
-"""The services that targets call, by the names that botocore and the AWS CLI have for them."""
+"""The services that are called, by the names that botocore and the AWS CLI have for them.
+
+Secrets Manager is called only where the operator names an endpoint; the others are targets.
+"""
 
 
 class AwsEndpoints(msgspec.Struct, frozen=True, kw_only=True):

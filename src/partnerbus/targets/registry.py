@@ -25,6 +25,8 @@ from partnerbus.targets.lines import FileInvoker, StdoutInvoker, to_stdout
 from partnerbus.targets.names import Resolve, UrlCheck
 from partnerbus.targets.nats_subject import NatsInvoker, NatsSettings
 from partnerbus.targets.outbound import CONNECTIONS, AiohttpOutbound
+from partnerbus.targets.secrets_manager import SERVICE as SECRETS_MANAGER
+from partnerbus.targets.secrets_manager import SecretsManager
 from partnerbus.targets.services.app_sync import AppSyncInvoker
 from partnerbus.targets.services.batch import BATCH
 from partnerbus.targets.services.code import CODE_BUILD, CODE_PIPELINE
@@ -121,11 +123,13 @@ class Targets:
         urls: UrlCheck,
         tokens: Tokens,
         close: Sequence[Callable[[], Awaitable[None]]] = (),
+        secrets_manager: SecretsManager | None = None,
     ) -> None:
         self._invokers = invokers
         self._urls = urls
         self._close = close
         self.tokens = tokens
+        self.secrets_manager = secrets_manager
         self.dead_letter_queue = dead_letter_queue
 
     def invoker(self, arn: str) -> Invoker | None:
@@ -207,7 +211,8 @@ def make_targets(
     gathering = [invoker.close for invoker in aws_invokers.values()]
     own = (files.close, stdout.close, nats.close, kafka.close)
     close = (*gathering, queues.close, *own, tokens.close, urls.close, outbound.close, aws_outbound.close)
-    return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close)
+    manager = SecretsManager(aws, secrets) if endpoints.url(SECRETS_MANAGER) is not None else None
+    return Targets(invokers, DeadLetterQueue(queues), urls, tokens, close, manager)
 
 
 def _kind(arn: Arn) -> str:

@@ -111,6 +111,7 @@ async def create_connection(services: Services, call: Call, given: CreateInput) 
             await services.catalog.create(connection)
     except RevisionConflict:
         raise already_exists(f"Connection {given.name} already exists.") from None  # text assumed
+    await services.connection_secrets.follow(connection.key)
     return CreateOutput(
         connection_arn=connection.arn,
         connection_state=connection.state,
@@ -140,6 +141,7 @@ def _new_connection(services: Services, call: Call, given: CreateInput) -> Conne
         description=given.description,
         kms_key=given.kms_key_identifier,
         parameters=parameters_of(services.secrets, given.auth_parameters.invocation_http_parameters, ()),
+        has_http_parameters=given.auth_parameters.invocation_http_parameters is not None,
     )
 
 
@@ -164,11 +166,12 @@ async def describe_connection(services: Services, call: Call, given: NameInput) 
 async def update_connection(services: Services, call: Call, given: UpdateInput) -> Output:
     await _check_endpoint(services, given.auth_parameters)
     after = await retried(lambda: _update(services, call, given))
+    await services.connection_secrets.follow(after.key)
     return _changed(after, after.state)
 
 
 async def _update(services: Services, call: Call, given: UpdateInput) -> Connection:
-    before = _existing(services, call, given.name)
+    before = _lasting(services, call, given.name)
     kind = given.authorization_type or before.authorization
     check_supported(kind, given.auth_parameters, given.invocation_connectivity_parameters)
     after = msgspec.structs.replace(
@@ -199,6 +202,7 @@ def _authorized_anew(
         sealed_secret=found.sealed_secret,
         oauth=found.oauth,
         parameters=parameters_of(services.secrets, auth.invocation_http_parameters, before.parameters),
+        has_http_parameters=before.has_http_parameters or auth.invocation_http_parameters is not None,
         state=ConnectionState.AUTHORIZED if is_ready else ConnectionState.AUTHORIZING,
         state_reason=None,
         authorized_at=services.clock.now() if is_ready else before.authorized_at,
@@ -209,31 +213,48 @@ async def deauthorize_connection(services: Services, call: Call, given: NameInpu
     """Forget every parameter of the authorization (documented), a client certificate among them."""
 
     async def deauthorize() -> Connection:
-        before = _existing(services, call, given.name)
-        after = msgspec.structs.replace(
-            before,
-            user="",
-            sealed_secret="",
-            oauth=None,
-            parameters=(),
-            certificate=None,
-            state=ConnectionState.DEAUTHORIZED,
-            state_reason=DEAUTHORIZED_BY_OWNER,
-            modified_at=services.clock.now(),
-        )
+        before = _lasting(services, call, given.name)
+        after = _without_secrets(services, before, ConnectionState.DEAUTHORIZED, DEAUTHORIZED_BY_OWNER)
         await services.catalog.replace(before, after)
         return after
 
-    return _changed(await retried(deauthorize), ConnectionState.DEAUTHORIZING)
+    after = await retried(deauthorize)
+    await services.connection_secrets.follow(after.key)
+    return _changed(after, ConnectionState.DEAUTHORIZING)
+
+
+def _without_secrets(
+    services: Services, before: Connection, state: ConnectionState, reason: str | None
+) -> Connection:
+    return msgspec.structs.replace(
+        before,
+        user="",
+        sealed_secret="",
+        oauth=None,
+        parameters=(),
+        has_http_parameters=False,
+        certificate=None,
+        state=state,
+        state_reason=reason,
+        modified_at=services.clock.now(),
+    )
 
 
 async def delete_connection(services: Services, call: Call, given: NameInput) -> Output:
+    """Gone at once, unless there is a copy of its secret, which is deleted first."""
+
     async def delete() -> Connection:
         found = _existing(services, call, given.name)
-        await services.catalog.remove(found)
+        if not services.connection_secrets.may_be_copied(found):
+            await services.catalog.remove(found)
+        elif found.state is not ConnectionState.DELETING:
+            after = _without_secrets(services, found, ConnectionState.DELETING, None)
+            await services.catalog.replace(found, after)
         return found
 
-    return _changed(await retried(delete), ConnectionState.DELETING)
+    found = await retried(delete)
+    await services.connection_secrets.follow(found.key)
+    return _changed(found, ConnectionState.DELETING)
 
 
 async def list_connections(services: Services, call: Call, given: ListConnectionsInput) -> Output:
@@ -262,6 +283,14 @@ async def _check_endpoint(services: Services, auth: AuthShape) -> None:
 def _existing(services: Services, call: Call, name: str) -> Connection:
     found = services.catalog.get(Connection, connection_key(call.account, call.region, name))
     if found is None:
+        raise no_such_connection(name)
+    return found
+
+
+def _lasting(services: Services, call: Call, name: str) -> Connection:
+    """One that is not being deleted; there is nothing about such a one that could be changed any more."""
+    found = _existing(services, call, name)
+    if found.state is ConnectionState.DELETING:
         raise no_such_connection(name)
     return found
 

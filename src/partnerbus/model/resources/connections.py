@@ -63,7 +63,9 @@ class Connection(Resource, frozen=True, kw_only=True, tag="connection"):
     """How to authorize at an endpoint.
 
     `user` is the user name, the name of the API key's header, or the id of the OAuth client; `sealed_secret`
-    is what goes with it, empty once the connection was deauthorized.
+    is what goes with it, empty once the connection was deauthorized. `copied` is the version of the secret
+    that lies in Secrets Manager: None if none was ever sent there, empty if nobody knows.
+    `has_http_parameters`: whether its owner gave a structure of them, be it an empty one.
     """
 
     account: str
@@ -82,7 +84,9 @@ class Connection(Resource, frozen=True, kw_only=True, tag="connection"):
     description: str | None = None
     kms_key: str | None = None
     parameters: tuple[ConnectionParameter, ...] = ()
+    has_http_parameters: bool = False
     oauth: OAuthExchange | None = None
+    copied: str | None = None
     certificate: ClientCertificate | None = None
 
     @property
