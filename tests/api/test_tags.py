@@ -1,10 +1,11 @@
 """Tags of buses and rules."""
 
 import asyncio
+import json
 
 import pytest
 
-from tests.api.world import CUSTOMER, PATTERN, REGION, SOURCE, Caller, World, refusal
+from tests.api.world import CUSTOMER, OTHER, PATTERN, REGION, SOURCE, Caller, World, refusal
 
 ARN = f"arn:aws:events:{REGION}:{CUSTOMER}"
 DEFAULT = f"{ARN}:event-bus/default"
@@ -156,6 +157,24 @@ async def test_other_accounts_and_regions(world: World, arns: list[str], operati
         for account in (world.caller(CUSTOMER, "us-east-1"), world.caller("333333333333", "us-east-1")):
             code, message = await refusal(account, operation, ResourceARN=arn, **MEMBERS[operation])
             assert code == "ResourceNotFoundException"
+
+
+async def test_a_policy_opens_the_tags_of_rules(world: World, customer: Caller, arns: list[str]) -> None:
+    rule = f"{ARN}:rule/orders/all"
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": OTHER},
+        "Action": [f"events:{operation}" for operation in OPERATIONS],
+        "Resource": rule,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    await customer("PutPermission", EventBusName="orders", Policy=policy)
+    await world.other("TagResource", ResourceARN=rule, Tags=tags(team="theirs", more=""))
+    await world.other("UntagResource", ResourceARN=rule, TagKeys=["more"])
+    assert await tagged(world.other, rule) == await tagged(customer, rule) == {"team": "theirs"}
+    for arn in set(arns) - {rule}:
+        code, _ = await refusal(world.other, "ListTagsForResource", ResourceARN=arn)
+        assert code == "AccessDeniedException"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -9,10 +9,10 @@ import msgspec
 
 from partnerbus.api.errors import invalid
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, operation
-from partnerbus.api.v1.buses import find_bus, no_such_bus, not_authorized, replace_bus
-from partnerbus.api.v1.rules import find_rule, no_such_rule
+from partnerbus.api.v1.buses import find_bus, replace_bus
+from partnerbus.api.v1.rules import existing_rule
 from partnerbus.api.v1.shapes import Tag, managed, retried, tags_by_key, within_tag_limit
-from partnerbus.model.arns import DEFAULT_BUS, Arn
+from partnerbus.model.arns import DEFAULT_BUS, Arn, bus_arn
 from partnerbus.model.resources import EventBus, Rule
 
 NO_ARN = "Parameter ResourceARN is not valid. Reason: Provided Arn is not in correct format."
@@ -69,35 +69,26 @@ async def list_tags_for_resource(services: Services, call: Call, given: ListInpu
 
 
 def _tagged(services: Services, call: Call, text: str) -> EventBus | Rule:
-    """The caller's bus or rule of that ARN; refused if it is another's, or if there is none."""
+    """The bus or rule of that ARN; refused if there is none, or the caller may not do this with it.
+
+    Policies open the rules of a bus to other accounts, tags included (documented), but not the bus.
+    """
     arn = Arn.parse(text)
     kind, _, path = arn.resource.partition("/") if arn is not None else ("", "", "")
     if arn is None or not path:
         raise invalid(NO_ARN)
     if arn.service != "events" or kind not in ("event-bus", "rule"):
         raise invalid(NOT_TAGGABLE)
-    bus_name, rule_name = (path, None) if kind == "event-bus" else _rule_path(path)
-    if arn.region == call.region and arn.account != call.account:
-        raise not_authorized(call, text)
-    if arn.region != call.region:  # another region is another service: it knows of nothing here
-        raise no_such_bus(bus_name) if rule_name is None else no_such_rule(rule_name, bus_name)
-    return _own(services, call, bus_name, rule_name)
+    if kind == "event-bus":
+        return find_bus(services, call, text)
+    bus, rule = _rule_path(path)
+    return existing_rule(services, call, bus_arn(arn.region, arn.account, bus), rule)
 
 
 def _rule_path(path: str) -> tuple[str, str]:
     """Bus and rule in `[bus/]rule`; a rule's name holds no slash, a partner bus's does."""
-    bus_name, _, rule_name = path.rpartition("/")
-    return bus_name or DEFAULT_BUS, rule_name
-
-
-def _own(services: Services, call: Call, bus_name: str, rule_name: str | None) -> EventBus | Rule:
-    bus = find_bus(services, call, bus_name)
-    if rule_name is None:
-        return bus
-    rule = find_rule(services, bus, rule_name)
-    if rule is None:
-        raise no_such_rule(rule_name, bus_name)
-    return rule
+    bus, _, rule = path.rpartition("/")
+    return bus or DEFAULT_BUS, rule
 
 
 async def _set_tags(services: Services, before: EventBus | Rule, tags: Mapping[str, str]) -> None:
