@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,7 +16,7 @@ from partnerbus.node.folder import DataFolder
 REGION = "us-east-1"
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
-Members = Mapping[str, Any]
+Members = dict[str, Any]
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -39,10 +40,14 @@ class Refused(Exception):
 
 
 class Client:
-    """Calls as one account in one region of a server that takes anybody's word."""
+    """Calls as one account in one region of a server that takes anybody's word.
+
+    `connection_arn` is that of a connection of the account, once somebody made one.
+    """
 
     def __init__(self, url: str, account: str, region: str = REGION) -> None:
         self.url, self.account, self.region = url, account, region
+        self.connection_arn = ""
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=120)
 
     def headers(self, operation: str) -> dict[str, str]:
@@ -83,6 +88,14 @@ class Client:
 
     def close(self) -> None:
         self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Desk:

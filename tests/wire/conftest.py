@@ -28,9 +28,8 @@ def accounts() -> Iterator[str]:
 
 @pytest.fixture
 def client(bus: BusInThread, accounts: Iterator[str]) -> Iterator[Client]:
-    made = Client(bus.url, next(accounts))
-    yield made
-    made.close()
+    with Client(bus.url, next(accounts)) as made:
+        yield made
 
 
 @pytest.fixture

@@ -156,14 +156,12 @@ def test_callers_at_once_do_not_pass_it_together(client: Client, desk: Desk, nam
     change(desk, client, name, room(name))
 
     def make(call: Call) -> str:
-        mine = Client(client.url, client.account)
-        try:
-            mine(call[0], **call[1])
+        with Client(client.url, client.account) as mine:
+            try:
+                mine(call[0], **call[1])
+            except Refused as refused:
+                return refused.code
             return "made"
-        except Refused as refused:
-            return refused.code
-        finally:
-            mine.close()
 
     with ThreadPoolExecutor(len(calls)) as pool:
         ends = list(pool.map(make, calls))
@@ -208,10 +206,9 @@ def test_what_is_above_a_lower_quota_stays_and_may_be_changed(client: Client, de
 
 def test_a_quota_is_one_account_s(client: Client, desk: Desk) -> None:
     change(desk, client, "event-buses", 0)
-    other = Client(client.url, "999999999999")
-    other("CreateEventBus", Name="mine")
+    with Client(client.url, "999999999999") as other:
+        other("CreateEventBus", Name="mine")
     assert client.refusal("CreateEventBus", Name="mine") == LIMIT
-    other.close()
 
 
 def test_the_page_is_made_from_the_table() -> None:
