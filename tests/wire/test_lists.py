@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.testing.bus_in_thread import BusInThread
-from tests.wire.client import Client, Members
+from tests.wire.client import Client, Members, built
 from tests.wire.requests import BASIC, bus_arn
 
 REFUSED = ("ValidationException", "Parameter NextToken is not valid.")
@@ -269,12 +269,6 @@ class Lister:
 
 LONG = [name for name in PAGED if LISTS[name].most > 1]
 """The lists that may have a second page."""
-
-
-def built(name: str) -> str:
-    if name not in OPERATIONS:
-        pytest.skip(f"{name} is not built yet")
-    return name
 
 
 @pytest.fixture(params=LONG)
