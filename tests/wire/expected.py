@@ -62,11 +62,11 @@ def _members(shape: StructureShape, path: str, build: Callable[[Any], Members]) 
         if isinstance(member, StructureShape):
             yield from _members(member, here, put)
         elif isinstance(member, ListShape) and isinstance(member.member, StructureShape):
-            yield from _members(member.member, f"{here}.1.member", partial(_put_in_list, put))
+            yield from _members(member.member, f"{here}.1.member", partial(_put_in_list, put, member))
 
 
-def _put_in_list(put: Callable[[object], Members], value: object) -> Members:
-    return put([value])
+def _put_in_list(put: Callable[[object], Members], shape: ListShape, value: object) -> Members:
+    return put([value, *smallest(shape)[1:]])
 
 
 def camel(name: str) -> str:

@@ -108,6 +108,12 @@ def render(value: object) -> str:
     return json.dumps(value)
 
 
+def plain(members: Members) -> Members:
+    """The members as they are sent, JSON inside of strings written out."""
+    found: Members = json.loads(render(members))
+    return found
+
+
 def paths(value: object, here: tuple = ()) -> list[tuple]:
     """Where something stands in a tree; the root first."""
     found = [here]

@@ -54,11 +54,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits and periods that are the same for every account; what differs are its quotas."""
+    """Limits and periods that are the same for every account; what differs are its quotas.
+
+    `partner_regions` are the regions that have partner sources, empty for all.
+    """
 
     entries_bytes: int = 1_048_576
     targets_per_call: int = 10
     pending_source_lifetime: timedelta = timedelta(days=14)
+    partner_regions: frozenset[str] = frozenset()
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):

@@ -222,7 +222,9 @@ class Node:
             failpoints=self._failpoints,
             metrics=self.metrics,
             limits=Limits(
-                entries_bytes=self.settings.max_entries_bytes, pending_source_lifetime=self._lifetime
+                entries_bytes=self.settings.max_entries_bytes,
+                pending_source_lifetime=self._lifetime,
+                partner_regions=frozenset(filter(None, self.settings.partner_regions.split(","))),
             ),
         )
         app = make_app(

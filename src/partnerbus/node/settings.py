@@ -211,6 +211,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pending_source_days: Annotated[
         int, _text("How long a partner source may stay PENDING before it is deleted.", ge=1, le=3_650)
     ] = 14
+    partner_regions: Annotated[
+        str,
+        _text(
+            "The regions that have partner sources, separated by commas; empty is every region.",
+            pattern=rf"^({REGION.pattern}(,{REGION.pattern})*)?\Z",
+            examples=["us-east-1,eu-central-1"],
+        ),
+    ] = ""
     drain_seconds: Annotated[
         int, _text("How long a stopping server waits for the attempts that are under way.", ge=0, le=3_600)
     ] = 10

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import boto3
+import msgspec
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.telemetry import make_log
@@ -29,11 +30,12 @@ class BusInThread:
     """A real server on a free port that takes anybody's word, and an HTTP receiver beside it.
 
     `with BusInThread(folder) as bus: bus.client("111122223333").list_event_buses()`. Its time is the
-    machine's until `advance` shifts it.
+    machine's until `advance` shifts it. `settings` are those of `partnerbus serve`, by field name.
     """
 
-    def __init__(self, data: Path) -> None:
-        self._settings = Settings(data=data, port=0, auth=AuthMode.NONE, allow_private_targets=True)
+    def __init__(self, data: Path, **settings: object) -> None:
+        usual = Settings(data=data, port=0, auth=AuthMode.NONE, allow_private_targets=True)
+        self._settings = msgspec.structs.replace(usual, **settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="partnerbus", daemon=True)
         self._stack = AsyncExitStack()

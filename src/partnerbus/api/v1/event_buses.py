@@ -11,7 +11,7 @@ from partnerbus.api.errors import already_exists, invalid, invalid_state, not_fo
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.buses import find_bus, no_such_bus, replace_bus
 from partnerbus.api.v1.paging import ListInput, page
-from partnerbus.api.v1.partner_sources import sources_of
+from partnerbus.api.v1.partner_sources import check_region, sources_of
 from partnerbus.api.v1.shapes import DeadLetterConfig, Shape, Tag, bus_dead_letter_arn, retried, tags_by_key
 from partnerbus.engine.buses import remove_bus
 from partnerbus.kernel.errors import RevisionConflict
@@ -112,6 +112,8 @@ class UpdateOutput(Output, frozen=True, kw_only=True):
 
 async def create_event_bus(services: Services, call: Call, given: CreateInput) -> Output:
     _check_name(given)
+    if given.event_source_name is not None:
+        check_region(services, call)
     bus = _new_bus(services, call, given)
     with _room(services, bus):
         if given.event_source_name is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from partnerbus.api.errors import not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
 from partnerbus.api.v1.paging import ListInput, page
-from partnerbus.api.v1.partner_sources import no_such_source, refused, sources_of
+from partnerbus.api.v1.partner_sources import no_such_source, partner_operation, refused, sources_of
 from partnerbus.api.v1.shapes import Shape, seconds
 from partnerbus.engine.sources import PartnerSources
 from partnerbus.model.partner_source import Refusal, state_for_customer
@@ -110,8 +110,11 @@ async def list_event_sources(services: Services, call: Call, given: ListSourcesI
 
 
 OPERATIONS: dict[str, Operation] = {
-    "ActivateEventSource": operation(NameInput, activate_event_source),
-    "DeactivateEventSource": operation(NameInput, deactivate_event_source),
-    "DescribeEventSource": operation(NameInput, describe_event_source),
-    "ListEventSources": operation(ListSourcesInput, list_event_sources),
+    name: partner_operation(whole)
+    for name, whole in {
+        "ActivateEventSource": operation(NameInput, activate_event_source),
+        "DeactivateEventSource": operation(NameInput, deactivate_event_source),
+        "DescribeEventSource": operation(NameInput, describe_event_source),
+        "ListEventSources": operation(ListSourcesInput, list_event_sources),
+    }.items()
 }

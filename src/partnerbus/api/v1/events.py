@@ -40,6 +40,7 @@ from partnerbus.api.v1.destinations import (
     named_bus,
     through_endpoint,
 )
+from partnerbus.api.v1.partner_sources import partner_operation
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.delivery import NewRecord
@@ -330,6 +331,6 @@ def _what_became(verdict: _Taken | EntryRefusal) -> str:
 
 OPERATIONS: Mapping[str, Operation] = {
     "PutEvents": operation(PutEventsInput, put_events),
-    "PutPartnerEvents": operation(PutPartnerEventsInput, put_partner_events),
+    "PutPartnerEvents": partner_operation(operation(PutPartnerEventsInput, put_partner_events)),
 }
 """The operations of this module."""

@@ -1,6 +1,6 @@
 """The partner's side of partner sources: offer, withdraw, look."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from partnerbus.api.errors import ApiError, already_exists, invalid_state, not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
@@ -9,6 +9,9 @@ from partnerbus.api.v1.shapes import Shape, retried, seconds
 from partnerbus.engine.sources import PartnerSources, may_act_for
 from partnerbus.model.partner_source import Refusal, state_for_partner
 from partnerbus.model.resources import PartnerSource, source_key
+
+NOT_IN_REGION = "Partner event sources are not available in {}."
+"""Text assumed; documented is the exception."""
 
 NOT_THE_PARTNER = "AccessDeniedException"
 """What a caller gets that is not the partner of the name. Assumed; the answer is not documented."""
@@ -66,6 +69,23 @@ def sources_of(services: Services) -> PartnerSources:
     """The lifecycle of partner sources on the services' catalog."""
     lifetime = services.limits.pending_source_lifetime
     return PartnerSources(services.catalog, services.clock, services.failpoints, lifetime)
+
+
+def check_region(services: Services, call: Call) -> None:
+    """Refuse what is about partner sources in a region that has none."""
+    regions = services.limits.partner_regions
+    if regions and call.region not in regions:
+        raise ApiError("OperationDisabledException", NOT_IN_REGION.format(call.region))
+
+
+def partner_operation(whole: Operation) -> Operation:
+    """An operation about partner sources: not available in regions that have none (documented)."""
+
+    async def run(services: Services, call: Call, members: Mapping[str, object]) -> Output | None:
+        check_region(services, call)
+        return await whole.run(services, call, members)
+
+    return Operation(whole.input_type, run)
 
 
 def no_such_source(name: str) -> ApiError:
@@ -164,9 +184,12 @@ def _account_item(services: Services, source: PartnerSource) -> AccountItem:
 
 
 OPERATIONS: dict[str, Operation] = {
-    "CreatePartnerEventSource": operation(NameAccountInput, create_partner_event_source),
-    "DeletePartnerEventSource": operation(NameAccountInput, delete_partner_event_source),
-    "DescribePartnerEventSource": operation(NameInput, describe_partner_event_source),
-    "ListPartnerEventSourceAccounts": operation(ListAccountsInput, list_partner_event_source_accounts),
-    "ListPartnerEventSources": operation(ListSourcesInput, list_partner_event_sources),
+    name: partner_operation(whole)
+    for name, whole in {
+        "CreatePartnerEventSource": operation(NameAccountInput, create_partner_event_source),
+        "DeletePartnerEventSource": operation(NameAccountInput, delete_partner_event_source),
+        "DescribePartnerEventSource": operation(NameInput, describe_partner_event_source),
+        "ListPartnerEventSourceAccounts": operation(ListAccountsInput, list_partner_event_source_accounts),
+        "ListPartnerEventSources": operation(ListSourcesInput, list_partner_event_sources),
+    }.items()
 }
