@@ -34,8 +34,8 @@ class Row(msgspec.Struct, frozen=True):
     provoke: Provoke | None = None
 
 
-def _absent(operation: str, **members: object) -> Provoke:
-    """The good request, of something that is not there."""
+def _with(operation: str, **members: object) -> Provoke:
+    """The good request with other members."""
     return lambda client: {**GOOD[operation](client), **members}
 
 
@@ -64,31 +64,8 @@ def _tags_of_managed(operation: str) -> Provoke:
     return provoke
 
 
-def _archive(client: Client, name: str = "kept") -> None:
-    client("CreateArchive", **plain(GOOD["CreateArchive"](client)) | {"ArchiveName": name})
-
-
-def _replay_of(client: Client) -> Members:
-    _archive(client)
-    return GOOD["StartReplay"](client)
-
-
-def _with_archive(operation: str, **members: object) -> Provoke:
-    def provoke(client: Client) -> Members:
-        _archive(client)
-        return {**GOOD[operation](client), **members}
-
-    return provoke
-
-
-def _again_with_archive(client: Client) -> Members:
-    members = _replay_of(client)
-    client("StartReplay", **members)
-    return members
-
-
 def _after_its_end(client: Client) -> Members:
-    client("StartReplay", **_replay_of(client))
+    client("StartReplay", **GOOD["StartReplay"](client))
     client("CancelReplay", ReplayName="again")
     return {"ReplayName": "again"}
 
@@ -145,7 +122,7 @@ NO_CONNECTION = "arn:aws:events:us-east-1:123456789012:connection/a/b"
 
 def _gone(operation: str, what: str, **members: object) -> tuple[str, Row]:
     """A row for what does not exist; without members the good request names it."""
-    return operation, Row(f"{what} does not exist", _absent(operation, **members))
+    return operation, Row(f"{what} does not exist", _with(operation, **members))
 
 
 def _no_arn(operation: str, resource: str) -> tuple[str, Row]:
@@ -178,14 +155,14 @@ NOT_FOUND: Mapping[str, Row] = dict(
         _gone("DeactivateEventSource", "the source, or its bus,", Name=NO_SOURCE),
         _gone("DeauthorizeConnection", "the connection", Name="none"),
         _gone("DeleteApiDestination", "the API destination", Name="none"),
-        _gone("DeleteArchive", "the archive"),
+        _gone("DeleteArchive", "the archive", ArchiveName="none"),
         _gone("DeleteConnection", "the connection", Name="none"),
-        _gone("DeleteEndpoint", "the endpoint"),
+        _gone("DeleteEndpoint", "the endpoint", Name="none"),
         _gone("DeleteRule", "the bus (a rule that is not there is no error)", EventBusName=NO_BUS),
         _gone("DescribeApiDestination", "the API destination", Name="none"),
-        _gone("DescribeArchive", "the archive"),
+        _gone("DescribeArchive", "the archive", ArchiveName="none"),
         _gone("DescribeConnection", "the connection", Name="none"),
-        _gone("DescribeEndpoint", "the endpoint"),
+        _gone("DescribeEndpoint", "the endpoint", Name="none"),
         _gone("DescribeEventBus", "the bus", Name=NO_BUS),
         _gone("DescribeEventSource", "the source, seen from the account,", Name=NO_SOURCE),
         ("DescribePartnerEventSource", Row("the source does not exist, or was deleted", _withdrawn)),
@@ -193,7 +170,10 @@ NOT_FOUND: Mapping[str, Row] = dict(
         _gone("DescribeRule", "the rule or the bus", Name="none"),
         _gone("DisableRule", "the rule or the bus", Name="none"),
         _gone("EnableRule", "the rule or the bus", Name="none"),
-        ("ListArchives", Row("never: a bus that does not exist has no archives")),
+        (
+            "ListArchives",
+            Row("the bus does not exist", lambda client: {"EventSourceArn": bus_arn(client, NO_BUS)}),
+        ),
         _gone("ListPartnerEventSourceAccounts", "the source", EventSourceName=NO_SOURCE),
         _gone("ListRuleNamesByTarget", "the bus", EventBusName=NO_BUS),
         _gone("ListRules", "the bus", EventBusName=NO_BUS),
@@ -208,9 +188,9 @@ NOT_FOUND: Mapping[str, Row] = dict(
         _no_arn("TagResource", "rule/none"),
         _no_arn("UntagResource", f"event-bus/{NO_BUS}"),
         _gone("UpdateApiDestination", "the API destination or its connection", Name="none"),
-        _gone("UpdateArchive", "the archive"),
+        _gone("UpdateArchive", "the archive", ArchiveName="none"),
         _gone("UpdateConnection", "the connection", Name="none"),
-        _gone("UpdateEndpoint", "the endpoint"),
+        _gone("UpdateEndpoint", "the endpoint", Name="none"),
         _gone("UpdateEventBus", "the bus", Name=NO_BUS),
     ]
 )
@@ -223,7 +203,7 @@ ALREADY_EXISTS: Mapping[str, Row] = {
     "CreateEventBus": Row("the name is taken", _again("CreateEventBus")),
     "CreatePartnerEventSource": Row("the name is taken, in the region", _again("CreatePartnerEventSource")),
     "DescribeArchive": Row("never: nothing is made"),
-    "StartReplay": Row("the name is taken by a replay that is still kept", _again_with_archive),
+    "StartReplay": Row("the name is taken by a replay that is still kept", _again("StartReplay")),
 }
 
 LIMIT_EXCEEDED: Mapping[str, Row] = {
@@ -243,7 +223,7 @@ LIMIT_EXCEEDED: Mapping[str, Row] = {
     "PutTargets": Row("quota `targets-per-rule`", _sixth_target),
     "StartReplay": Row(
         "quota `active-replays`",
-        lambda client: {**_replay_of(client), QUOTA: "active-replays"},
+        lambda client: {**GOOD["StartReplay"](client), QUOTA: "active-replays"},
     ),
     "UpdateApiDestination": Row(
         "quota `api-destination-rate`",
@@ -251,7 +231,7 @@ LIMIT_EXCEEDED: Mapping[str, Row] = {
     ),
     "UpdateArchive": Row(
         "quota `pattern-characters`",
-        _with_archive("UpdateArchive", EventPattern=json.dumps({"source": ["x" * 2_048]})),
+        _with("UpdateArchive", EventPattern=json.dumps({"source": ["x" * 2_048]})),
     ),
     "UpdateConnection": Row("never: no more connections are made"),
 }
@@ -269,7 +249,7 @@ OTHERS: Mapping[str, Mapping[str, Row]] = {
         "PutRule": Row(NO_PATTERN, _pattern(INVALID_PATTERN, "PutRule")),
         "StartReplay": Row("never: a replay has no pattern"),
         "TestEventPattern": Row(NO_PATTERN, _pattern(INVALID_PATTERN, "TestEventPattern")),
-        "UpdateArchive": Row(NO_PATTERN, _with_archive("UpdateArchive", EventPattern=INVALID_PATTERN)),
+        "UpdateArchive": Row(NO_PATTERN, _with("UpdateArchive", EventPattern=INVALID_PATTERN)),
     },
     "InvalidStateException": {
         "ActivateEventSource": Row("the source is ACTIVE or DELETED", GOOD["ActivateEventSource"]),
@@ -290,7 +270,7 @@ OTHERS: Mapping[str, Mapping[str, Row]] = {
         "UntagResource": Row("a service's rule", _tags_of_managed("UntagResource")),
     },
     "PolicyLengthExceededException": {
-        "PutPermission": Row("quota `policy-characters`", _absent("PutPermission", Policy=LONG_POLICY)),
+        "PutPermission": Row("quota `policy-characters`", _with("PutPermission", Policy=LONG_POLICY)),
     },
     "OperationDisabledException": {
         **{

@@ -230,7 +230,7 @@ GOOD: Mapping[str, Callable[[Client], Members]] = {
         "AuthorizationType": "OAUTH_CLIENT_CREDENTIALS",
         "AuthParameters": _oauth(),
     },
-    "CreateEndpoint": _endpoint,
+    "CreateEndpoint": lambda client: _endpoint(client) | {"Name": "more"},
     "CreateEventBus": lambda client: _bus(client) | {"Name": "new", "Tags": [{"Key": "k", "Value": "v"}]},
     "CreatePartnerEventSource": lambda client: {"Name": source(client, "new"), "Account": client.account},
     "DeactivateEventSource": _source,
@@ -339,3 +339,5 @@ def furnish(client: Client) -> None:
     made = client("CreateConnection", Name="key", AuthorizationType="BASIC", AuthParameters=BASIC)
     client.connection_arn = made["ConnectionArn"]
     client("CreateApiDestination", **_destination(client))
+    client("CreateArchive", ArchiveName="kept", EventSourceArn=bus_arn(client))
+    client("CreateEndpoint", **_endpoint(client))

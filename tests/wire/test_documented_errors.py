@@ -14,7 +14,7 @@ from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.resources import Rule, RuleState
 from partnerbus.node.folder import DataFolder, opened
 from partnerbus.testing.bus_in_thread import BusInThread
-from tests.docs.test_compatibility import PAGE
+from tests.clients.proofs import PAGE
 from tests.wire.client import REGION, Client, Desk, built
 from tests.wire.errors import (
     DISABLED_REGION,
@@ -30,6 +30,8 @@ from tests.wire.errors import (
 )
 from tests.wire.mutations import plain
 from tests.wire.requests import GOOD, furnish, source
+
+pytestmark = pytest.mark.slow
 
 PROVOKED = [
     (operation, error)
@@ -117,12 +119,7 @@ def arrange(client: Client, operation: str) -> None:
             client("DisableRule", **GOOD[operation](client))
         case "UntagResource":
             client("TagResource", **GOOD["TagResource"](client))
-        case "DeleteArchive" | "UpdateArchive":
-            client("CreateArchive", **plain(GOOD["CreateArchive"](client)) | {"ArchiveName": "kept"})
-        case "DeleteEndpoint" | "UpdateEndpoint":
-            client("CreateEndpoint", **GOOD["CreateEndpoint"](client))
         case "CancelReplay":
-            client("CreateArchive", **plain(GOOD["CreateArchive"](client)) | {"ArchiveName": "kept"})
             client("StartReplay", **GOOD["StartReplay"](client))
 
 
