@@ -7,7 +7,8 @@ import pytest
 from partnerbus.patterns import EventFields, PatternIndex, event_fields, parse_pattern
 from partnerbus.patterns.block import CONJUNCTIONS_PER_BLOCK
 from partnerbus.patterns.group import SMALL_GROUP
-from partnerbus.patterns.path_test import MEMO_VALUES, TRIAL_VALUES, PathTest
+from partnerbus.patterns.memo import LONGEST_TEXT, MEMO_VALUES, TRIAL_VALUES
+from partnerbus.patterns.path_test import PathTest
 from partnerbus.patterns.program import MOST_PATHS, NOT_PLAIN_AT_MOST
 from partnerbus.patterns.syntax import Prefix, Text
 from partnerbus.testing.pattern_oracle import oracle_matches
@@ -180,6 +181,34 @@ def test_a_path_is_not_varied_if_they_do():
     for number in range(5 * TRIAL_VALUES):
         memo[f"x{number % (TRIAL_VALUES + 5)}"]
     assert (test.is_varied, changes) == (False, [])
+
+
+def test_long_texts_are_not_remembered():
+    _, memo, _ = remembering()
+    for length in (LONGEST_TEXT, LONGEST_TEXT + 1):
+        assert memo["x" * length] == 2
+    assert [len(text) for text in memo] == [LONGEST_TEXT]
+
+
+def test_beginnings_at_the_end_of_all_texts():
+    last = "\U0010ffff"
+    prefixes = ["", "a", last, f"a{last}", f"{last}{last}"]
+    index = index_of(*(detail_of({"a": [{"prefix": prefix}]}) for prefix in prefixes))
+    for text in (
+        "",
+        "a",
+        "ab",
+        f"a{last}",
+        f"a{last}x",
+        "b",
+        last,
+        f"{last}a",
+        f"{last}{last}",
+        "\ud7ff",
+        "\ue000",
+    ):
+        event = {"source": SOURCE, "detail": {"a": text}}
+        assert both_ways(index, event) == [n for n, prefix in enumerate(prefixes) if text.startswith(prefix)]
 
 
 def test_sources_that_nobody_has_patterns_for_are_not_remembered():

@@ -8,9 +8,9 @@ from partnerbus.patterns.entry import keys_in_order
 
 ANSWERS_KEPT = 1_024
 
-BITS_PER_PART = 16
+BITS_PER_PART = 18
 PARTS_AT_MOST = 4
-"""Up to 16 bits have few enough answers to remember them. More are put together from parts, as long as most
+"""Up to 18 bits have few enough answers to remember them. More are put together from parts, as long as most
 parts have something in them; after that it is less work to go from bit to bit."""
 
 

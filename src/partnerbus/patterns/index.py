@@ -34,7 +34,7 @@ NOT_REGULAR = (Irregular, TypeError, msgspec.ValidationError, RecursionError)
 """What a program raises for an event that it is not for."""
 
 
-SOURCE_BEGINS = b'"source":"'
+SOURCE_BEGINS, SOURCE_AFTER = b'"source":"', 10
 """What seems to be the source of an event is found by this; its program then looks whether it is."""
 
 
@@ -141,7 +141,7 @@ class PatternIndex(Generic[K]):
         try:
             found = self._for_all
             if found is None:  # go by what looks like the source; whether it is, the function finds out
-                start = event.find(SOURCE_BEGINS) + len(SOURCE_BEGINS)
+                start = event.find(SOURCE_BEGINS) + SOURCE_AFTER
                 found = self._for_events.get(event[start : event.find(b'"', start)])
                 if found is None:
                     found = self._find_for_event(event)

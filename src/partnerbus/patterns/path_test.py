@@ -16,19 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from msgspec import UNSET
 
 from partnerbus.patterns.matching import LITERAL_VALUES, Accepts, Value, accepts_any
+from partnerbus.patterns.memo import Memo
 from partnerbus.patterns.numbers import Number, as_number
 from partnerbus.patterns.ranges import RangeTable, Segment, point, segment
 from partnerbus.patterns.syntax import AnythingBut, Exists, LiteralIs, Matcher, NumberIs, Range
 from partnerbus.patterns.texts import Edges, TextTable
-
-MEMO_VALUES = 256
-"""How many values of one path are remembered."""
-
-TRIAL_VALUES, ENOUGH_VALUES = 24, 20
-SEEN_AGAIN = 8
-"""A path is varied, and its values not worth remembering, if of so many that came at first less than one in
-eight comes again among the next as many."""
-
 
 NO_TEXTS, NO_RANGES = TextTable(), RangeTable()
 """Stand where nothing was ever added: most paths have clauses of one kind only."""
@@ -252,7 +244,7 @@ class PathTest:
         """Whether it has more texts than are worth remembering, or soon will have: one change for several."""
         return self.varied or (self._memo is not None and self._memo.is_varied())
 
-    def memo(self, changed: Callable[[], None]) -> "Memo":
+    def memo(self, changed: Callable[[], None]) -> Memo:
         """What values fail, remembered until the next change; `changed` is called when the path is varied."""
         if self._memo is None:
             self._memo = Memo(self, changed)
@@ -279,67 +271,6 @@ class PathTest:
     def failed_by_others(self) -> int:
         """What a text fails that no table knows."""
         return self.bits & ~(self._present | self._but)
-
-
-class WholeNumbers(dict[object, int]):
-    """`whole_numbers[value]` is what an integer fails where only numbers count, moved down by `shift`."""
-
-    __slots__ = ("_shift", "_test")
-
-    def __init__(self, test: PathTest, shift: int) -> None:
-        super().__init__()
-        self._test = test
-        self._shift = shift
-
-    def __missing__(self, value: object) -> int:
-        failed = self._test.failed(value) >> self._shift
-        if len(self) < MEMO_VALUES:
-            self[value] = failed
-        return failed
-
-
-class Memo(dict[object, int]):
-    """`memo[value]` is `failed(value)`, remembered for texts, null and absence.
-
-    Numbers and booleans are not remembered: 1, 1.0 and True are one key of a dictionary. Its first values are
-    forgotten once, to see whether they come again; `changed` is called if they do not.
-    """
-
-    __slots__ = ("_changed", "_first", "_is_tried", "_test", "_text_test")
-
-    def __init__(self, test: PathTest, changed: Callable[[], None]) -> None:
-        super().__init__()
-        self._test = test
-        self._text_test = test.text_test()
-        self._changed = changed
-        self._first: frozenset[object] = frozenset()
-        self._is_tried = False
-
-    def __missing__(self, value: object) -> int:
-        is_text = value.__class__ is str
-        failed = self._text_test(value) if is_text else self._test.failed(value)  # type: ignore[arg-type]
-        if is_text or value is None or value is UNSET:
-            if len(self) >= TRIAL_VALUES and not self._is_tried:
-                self._try()
-            if len(self) >= MEMO_VALUES:
-                self.clear()
-            self[value] = failed
-        return failed
-
-    def _try(self) -> None:
-        if not self._first:
-            self._first = frozenset(self)
-            self.clear()
-            return
-        self._is_tried = True
-        if self.is_varied():
-            self._test.varied = True
-            self._changed()
-
-    def is_varied(self) -> bool:
-        """Whether few of the first values have come again, as far as that can be told."""
-        again = sum(value in self for value in self._first)
-        return bool(self._first) and len(self) >= ENOUGH_VALUES and SEEN_AGAIN * again < len(self)
 
 
 def flat_scalars(value: Sequence[object]) -> Iterator[Value | int | float]:

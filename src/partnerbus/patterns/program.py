@@ -5,18 +5,22 @@ written out as Python and compiled, without a loop over paths and without a call
 A function
 
 1. decodes the event to structs that have just the fields asked for (`accessor.py`);
-2. for each block, combines what the values fail: `failed |= memo[value] | …`, one term a path, in the form
-   that suits the path's clauses (`terms.py`); an array of objects fails what all of its elements fail;
+2. for each block, combines what the values fail: `failed = memo[value] | …`, one term a path, in the form
+   that suits the path's clauses (`terms.py`);
 3. for each table, looks up the candidates that want what the event has, and tests them one by one;
 4. puts together the keys of what has not failed (`answers.py`).
 
-The text depends on the paths, the forms of their terms and the tables, and not on the values in patterns:
+That is the function for *plain* events: objects and scalars, each where the patterns expect it. It finds out
+while it decodes, and hands all other events on to a second function, made when the first of them comes, which
+knows what arrays mean (`arrays_text.py`).
+
+The texts depend on the paths, the forms of their terms and the tables, and not on the values in patterns:
 those are in the namespace, in tables that stay current or, where something is derived from them, are set
 anew. A change of patterns therefore seldom compiles anything, and buses with like patterns share the
 compiled text.
 
-An event that is not regular leaves a function by an exception, before it has done anything, and goes the
-slow way. Not regular are names with dots that could stand for a field asked for, numbers that no double
+An event that is not regular leaves the functions by an exception, before they have done anything, and goes
+the slow way. Not regular are names with dots that could stand for a field asked for, numbers that no double
 holds, and an array of objects where candidates are found by text or where a clause wants a field to be
 absent.
 """

@@ -7,6 +7,7 @@ is for plain events: objects and scalars, each where it is expected. It hands on
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from math import ceil
 from typing import Generic, TypeVar
 
 from msgspec import UNSET, ValidationError
@@ -190,11 +191,7 @@ class FunctionText(Generic[K]):
 
     def _find_candidates(self) -> None:
         if len(self._tables) == 1 and not self._blocks:
-            self._look_up(0)
-            self._line(1, "if candidates is None: return ()")
-            self._line(1, "if candidates.__class__ is Entry: return (candidates.key,)")
-            self._line(1, "found = []")
-            self._test_candidates(1, 0)
+            self._find_alone()
             return
         if self._tables:
             self._line(1, "found = []")
@@ -202,16 +199,34 @@ class FunctionText(Generic[K]):
             self._look_up(number)
             self._line(1, "if candidates.__class__ is Entry: found.append(candidates)")
             self._line(1, "elif candidates:")
-            self._test_candidates(2, number)
+            self._line(2, f"values = {self._read_slots(number)}")
+            self._line(2, "if candidates.__class__ is Candidate: candidates = (candidates,)")
+            self._test_candidates(2)
 
-    def _test_candidates(self, depth: int, number: int) -> None:
-        values = [self._read_slot(path) for path in self._tables[number][1] or (None,)]
-        self._line(depth, f"values = ({''.join(f'{value}, ' for value in values)})")
-        self._line(depth, "if candidates.__class__ is Candidate: candidates = (candidates,)")
+    def _find_alone(self) -> None:
+        """There is nothing but one table, and most often one candidate at most."""
+        self._look_up(0)
+        self._line(1, "if candidates is None: return ()")
+        self._line(1, "if candidates.__class__ is Entry: return (candidates.key,)")
+        self._line(1, f"values = {self._read_slots(0)}")
+        self._line(1, "if candidates.__class__ is Candidate:")
+        self._line(2, "entry, at, low, test, more = candidates")
+        self._line(2, "value = values[at]")
+        self._line(2, f"return (entry.key,) if {self._is_met()} else ()")
+        self._line(1, "found = []")
+        self._test_candidates(1)
+
+    def _test_candidates(self, depth: int) -> None:
         self._line(depth, "for entry, at, low, test, more in candidates:")
         self._line(depth + 1, "value = values[at]")
-        self._line(depth + 1, f"if ({self.passes}) and (not more or all_pass(more, values)):")
-        self._line(depth + 2, "found.append(entry)")
+        self._line(depth + 1, f"if {self._is_met()}: found.append(entry)")
+
+    def _is_met(self) -> str:
+        return f"({self.passes}) and (not more or all_pass(more, values))"
+
+    def _read_slots(self, number: int) -> str:
+        """The values that candidates of a table are tested by."""
+        return f"({''.join(f'{self._read_slot(path)}, ' for path in self._tables[number][1] or (None,))})"
 
     def _read_slot(self, path: str | None) -> str:
         return "None" if path is None else self._late.get(path, self._values[path])
@@ -242,18 +257,22 @@ class FunctionText(Generic[K]):
         """The keys of the only block. With many bits every answer would be new, so it is put together."""
         keys = block.keys_by_bit()
         self.names["alive"] = block.alive
-        self._line(depth, "if failed0 == alive: return ()")
         if keys is None or len(keys) <= BITS_PER_PART:
             self.names["answers"] = Answers(block)
+            self._line(depth, "if failed0 == alive: return ()")
             self._line(depth, "return answers[failed0]")
             return
         self.names["keys"] = keys
         self._line(depth, "left = alive ^ failed0")
-        if len(keys) > BITS_PER_PART * PARTS_AT_MOST:
+        self._line(depth, "if not left: return ()")
+        count = ceil(len(keys) / BITS_PER_PART)
+        if count > PARTS_AT_MOST:
             self._line(depth, "return keys_of(left, keys)")
             return
+        bits = ceil(len(keys) / count)
         parts = []
-        for at in range(0, len(keys), BITS_PER_PART):
-            self.names[f"part{at}"] = Part(keys[at : at + BITS_PER_PART])
-            parts.append(f"*part{at}[left >> {at} & {(1 << BITS_PER_PART) - 1}]")
-        self._line(depth, f"return [{', '.join(parts)}]")
+        for number in range(count):
+            self.names[f"part{number}"] = Part(keys[number * bits : (number + 1) * bits])
+            moved = f"left >> {number * bits}" if number else "left"
+            parts.append(f"part{number}[{moved}{f' & {(1 << bits) - 1}' if number < count - 1 else ''}]")
+        self._line(depth, f"return {' + '.join(parts)}")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from msgspec import UNSET
 
 from partnerbus.patterns.matching import accepts_any, plain_values
+from partnerbus.patterns.memo import LONGEST_TEXT
 from partnerbus.patterns.numbers import Number, as_number
 from partnerbus.patterns.path_test import flat_scalars
 from partnerbus.patterns.ranges import segment
@@ -71,7 +72,8 @@ class _Remembered(dict[object, bool]):
 
     def __missing__(self, value: object) -> bool:
         passes = self._test(value)
-        if value.__class__ is str or value is None or value is UNSET:
+        is_short = value.__class__ is str and len(value) <= LONGEST_TEXT
+        if is_short or value is None or value is UNSET:
             if len(self) >= VALUES_KEPT:
                 self.clear()
             self[value] = passes

@@ -5,10 +5,11 @@ Of several forms the one is taken that answers soonest. `v` being the variable t
 * `true if v is True else …` where only literals and presence count;
 * `segment_2 if v < bound_2 else …`, a bisection written out, where only numbers do; with many bounds,
   `segments[bisect(bounds, v)]`; where nothing but numbers can pass, the field is read as a float;
-* the same for texts, of which those that are equal to one or begin with one stand together in their order;
-* `memo[v]` for texts, as long as few different ones have come: it remembers what each fails;
+* `equal if v == text else …` with one text or two; with a few beginnings a bisection as for numbers, because
+  texts that begin alike stand together in the order of texts;
+* `memo[v]` for more, as long as the same texts come again: it remembers what each fails;
 * `bits & ~(exact(v, 0) | prefix(v[:4], 0))` for varied texts that one or two look-ups say everything of;
-* `test(v) if v in exact or v[:4] in heads … else others` for all other varied texts: few are, begin or end
+* `text(v) if v in exact or v[-4:] in tails … else others` for all other varied texts: few are, begin or end
   like something that a clause names, and only those are worth a look at all of the clauses.
 
 What is named in a term is put into the namespace under names that say which block and path it belongs to. A
@@ -16,13 +17,17 @@ value of a kind that the form is not for goes to `test(v)`, which takes any.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from math import inf, nextafter
 from typing import Any
 
+from msgspec import UNSET
+
+from partnerbus.patterns.affixes import after_all_with
+from partnerbus.patterns.memo import WholeNumbers
 from partnerbus.patterns.numbers import EXACT_INTEGERS
-from partnerbus.patterns.path_test import PathTest, WholeNumbers
-from partnerbus.patterns.texts import Edges, TextTable, after_all_with
+from partnerbus.patterns.path_test import PathTest
+from partnerbus.patterns.texts import Edges, TextTable
 
 Names = dict[str, Any]
 
@@ -64,6 +69,7 @@ class Terms:
         test, value = self.tests[path], self._variables[path]
         name = f"{self._block}_{value}"
         self._names[f"test_{name}"] = test.failed
+        self._names[f"null_{name}"], self._names[f"absent_{name}"] = test.failed(None), test.failed(UNSET)
         if test.only_literals:
             return self._literals(test, name, value)
         if path in self._read_as_numbers:
@@ -85,13 +91,11 @@ class Terms:
     # -- literals and numbers --------------------------------------------------------------------------
 
     def _literals(self, test: PathTest, name: str, value: str) -> str:
-        literals = {"true": True, "false": False, "null": None}
-        for word, literal in literals.items():
-            self._names[f"{word}_{name}"] = test.failed(literal)
+        self._names[f"true_{name}"], self._names[f"false_{name}"] = test.failed(True), test.failed(False)
         self._names[f"others_{name}"] = test.failed_by_others
         return (
-            f"(true_{name} if {value} is True else false_{name} if {value} is False else null_{name} "
-            f"if {value} is None else others_{name} if {value}.__class__ is str else test_{name}({value}))"
+            f"(true_{name} if {value} is True else false_{name} if {value} is False else "
+            f"others_{name} if {value}.__class__ is str else {_no_text(name, value)})"
         )
 
     def _floats(self, test: PathTest, name: str, value: str, shift: int) -> str:
@@ -143,13 +147,13 @@ class Terms:
             for at, text in enumerate(texts):
                 self._names[f"text_{name}_{at}"], self._names[f"equal_{name}_{at}"] = text, test.failed(text)
                 found += f"equal_{name}_{at} if {value} == text_{name}_{at} else "
-            return f"({found}others_{name} if {value}.__class__ is str else test_{name}({value}))"
+            return f"({found}others_{name} if {value}.__class__ is str else {_no_text(name, value)})"
         bounds = test.text_bounds()
         if bounds is None or len(bounds) > (COMPARED_TEXTS if test.is_varied else TEXTS_BEFORE_MEMO):
             return None
         segments = [test.failed_by_others, *map(test.failed, bounds)]
         found = self._segment(bounds, segments, name, value)
-        return f"({found} if {value}.__class__ is str else test_{name}({value}))"
+        return f"({found} if {value}.__class__ is str else {_no_text(name, value)})"
 
     # -- varied texts ----------------------------------------------------------------------------------
 
@@ -168,7 +172,9 @@ class Terms:
             hits.append(f"but_{name} & ~({' | '.join(but)})" if but else f"but_{name}")
         if test.present:
             hits.append(f"present_{name}")
-        return f"(bits_{name} & ~({' | '.join(hits)}) if {value}.__class__ is str else test_{name}({value}))"
+        return (
+            f"(bits_{name} & ~({' | '.join(hits)}) if {value}.__class__ is str else {_no_text(name, value)})"
+        )
 
     def _hits(
         self, texts: TextTable, tables: Sequence[tuple[str, dict[str, int]]], name: str, value: str
@@ -185,7 +191,7 @@ class Terms:
     def _asked(self, test: PathTest, name: str, value: str) -> str:
         """All clauses are looked at."""
         self._names[f"text_{name}"] = test.text_test()
-        return f"(text_{name}({value}) if {value}.__class__ is str else test_{name}({value}))"
+        return f"(text_{name}({value}) if {value}.__class__ is str else {_no_text(name, value)})"
 
     def _checked(self, test: PathTest, name: str, value: str) -> str | None:
         """All clauses are looked at if the text is not like all others; None if too many texts may be."""
@@ -207,12 +213,11 @@ class Terms:
             if at_start and len(ends) == 1 and after is not None:
                 self._names[f"{word}_{name}"], self._names[f"after_{word}_{name}"] = first, after
                 return f"{word}_{name} <= {value} < after_{word}_{name}"
-            self._names[f"{word}_{name}"] = ends
-            return f"{value}[{f':{length}' if at_start else f'-{length}:'}] in {word}_{name}"
+            cut = f"{value}[{f':{length}' if at_start else f'-{length}:'}]"
+            return self._is_one_of(ends, f"{word}_{name}", cut)
 
         if texts.exact:
-            self._names[name] = texts.exact
-            yield f"{value} in {name}"
+            yield self._is_one_of(texts.exact, name, value)
         if edges.heads:
             yield check("heads", edges.heads, at_start=True)
         if edges.tails:
@@ -220,3 +225,14 @@ class Terms:
         if edges.heads_with_tails:
             tail = check("tails_with", edges.tails_with_heads, at_start=False)
             yield f"{tail} and {check('heads_with', edges.heads_with_tails, at_start=True)}"
+
+    def _is_one_of(self, texts: Collection[str], name: str, value: str) -> str:
+        if len(texts) == 1:
+            self._names[name] = next(iter(texts))
+            return f"{value} == {name}"
+        self._names[name] = texts
+        return f"{value} in {name}"
+
+
+def _no_text(name: str, value: str) -> str:
+    return f"null_{name} if {value} is None else absent_{name} if {value} is UNSET else test_{name}({value})"

@@ -8,53 +8,26 @@ tried whatever the text. Only matchers of ASCII letters are compared without cas
 these is the service's comparison that of lower-cased texts.
 """
 
-import sys
-from bisect import insort
 from collections.abc import Callable, Sequence
-from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
 from partnerbus.patterns.addresses import parse_address
+from partnerbus.patterns.affixes import (
+    NO_AFFIXES,
+    Affixes,
+    after_all_with,
+    drop_if,
+    inner,
+    set_affix,
+    set_bits,
+)
 from partnerbus.patterns.syntax import EqualsIgnoreCase, Exactly, Matcher, Prefix, Suffix, Text, Wildcard
 from partnerbus.patterns.wildcards import Literals, matches_wildcard
 
-V = TypeVar("V")
-
 Masks = dict[str, int]
 _LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-
-
-LAST_CHARACTER = chr(sys.maxunicode)
-
-
-class Affixes(Generic[V]):
-    """Values by the beginnings or the endings of texts: a table for each length that occurs."""
-
-    __slots__ = ("tables",)
-
-    def __init__(self) -> None:
-        self.tables: list[tuple[int, dict[str, V]]] = []
-
-    def of_length(self, length: int) -> dict[str, V]:
-        """The values whose beginning or ending is that long."""
-        for known, table in self.tables:
-            if known == length:
-                return table
-        insort(self.tables, (length, {}), key=itemgetter(0))
-        return self.of_length(length)
-
-    def tidy(self) -> None:
-        """Forget the lengths that do not occur any more."""
-        self.tables = [(length, table) for length, table in self.tables if table]
-
-    def texts(self) -> list[str]:
-        return [text for _, table in self.tables for text in table]
-
-
-NO_AFFIXES: Affixes[Any] = Affixes()
-"""Stands where nothing was ever added: most tables have few kinds of tests."""
 
 
 class Edges(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,12 +177,12 @@ class TextTable:
             case Text(text=text) | Exactly(text=text):
                 if isinstance(matcher, Text) and parse_address(text) is not None:
                     return False
-                _set(self.exact, text, bits, adding=adding)
+                set_bits(self.exact, text, bits, adding=adding)
                 return True
             case EqualsIgnoreCase(text=text):
                 if not text.isascii():
                     return False
-                _set(self._folded, text.lower(), bits, adding=adding)
+                set_bits(self._folded, text.lower(), bits, adding=adding)
             case Prefix(text=text, ignore_case=ignore_case) | Suffix(text=text, ignore_case=ignore_case):
                 if ignore_case and not text.isascii():
                     return False
@@ -227,7 +200,7 @@ class TextTable:
         kind = "prefixes" if at_start else "suffixes"
         if ignore_case and text:
             kind, text = f"folded_{kind}", text.lower()
-        _set_affix(self._own(f"_{kind}"), text, bits, adding=adding)
+        set_affix(self._own(f"_{kind}"), text, bits, adding=adding)
 
     def _own(self, name: str) -> Affixes[Any]:
         """One of our affixes, to be changed."""
@@ -240,21 +213,21 @@ class TextTable:
         """Those with one star at most are something simpler."""
         head, tail = literals[0], literals[-1]
         if len(literals) == 1:
-            _set(self.exact, head, bits, adding=adding)
+            set_bits(self.exact, head, bits, adding=adding)
         elif len(literals) == 2 and not (head and tail):
             self._change_affix(Suffix(tail) if tail else Prefix(head), bits, adding=adding)
         elif len(literals) == 2:
             pairs = self._own("_pairs")
-            tails = _inner(pairs, head, Affixes[int])
-            _set_affix(tails, tail, bits, adding=adding)
-            _drop_if(not tails.tables, pairs, head)
+            tails = inner(pairs, head, Affixes[int])
+            set_affix(tails, tail, bits, adding=adding)
+            drop_if(not tails.tables, pairs, head)
         elif head or tail:
             affixes, edge = self._own("_by_head" if head else "_by_tail"), head or tail
-            wildcards = _inner(affixes, edge, dict)
-            _set(wildcards, literals, bits, adding=adding)
-            _drop_if(not wildcards, affixes, edge)
+            wildcards = inner(affixes, edge, dict)
+            set_bits(wildcards, literals, bits, adding=adding)
+            drop_if(not wildcards, affixes, edge)
         else:
-            _set(self._both_open, literals, bits, adding=adding)
+            set_bits(self._both_open, literals, bits, adding=adding)
 
     @property
     def _has_wildcards(self) -> bool:
@@ -271,12 +244,6 @@ class TextTable:
 def ascii_lower(text: str) -> str:
     """`text` with its ASCII letters, and no others, in lower case."""
     return text.lower() if text.isascii() else text.translate(_LOWER)
-
-
-def after_all_with(prefix: str) -> str | None:
-    """The first text after all that begin with `prefix`; None if there is none."""
-    stem = prefix.rstrip(LAST_CHARACTER)
-    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else None
 
 
 def _cut_heads(texts: Sequence[str]) -> frozenset[str]:
@@ -302,35 +269,3 @@ def _ending(tails: Affixes[int], text: str) -> int:
     for length, table in tails.tables:
         found |= table.get(text[-length:], 0)
     return found
-
-
-K = TypeVar("K")
-
-
-def _set(masks: dict[K, int], key: K, bits: int, *, adding: bool) -> None:
-    """Set or clear bits under a key; a key without bits goes."""
-    before = masks.get(key, 0)
-    after = before | bits if adding else before & ~bits
-    if after:
-        masks[key] = after
-    else:
-        masks.pop(key, None)
-
-
-def _set_affix(affixes: Affixes[int], text: str, bits: int, *, adding: bool) -> None:
-    _set(affixes.of_length(len(text)), text, bits, adding=adding)
-    affixes.tidy()
-
-
-def _inner(affixes: Affixes[V], text: str, make: Callable[[], V]) -> V:
-    """What is kept under a beginning or ending, made if there is nothing yet."""
-    table = affixes.of_length(len(text))
-    if text not in table:
-        table[text] = make()
-    return table[text]
-
-
-def _drop_if(empty: bool, affixes: Affixes[V], text: str) -> None:
-    if empty:
-        del affixes.of_length(len(text))[text]
-        affixes.tidy()
