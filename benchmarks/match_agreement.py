@@ -23,6 +23,8 @@ from partnerbus.patterns import (
     group,
     parse_pattern,
     path_test,
+    program,
+    terms,
 )
 from partnerbus.testing.pattern_oracle import oracle_matches
 
@@ -50,12 +52,19 @@ NUMBERS = (
 LITERALS = ("true", "false", "null")
 PATTERNS, EVENTS = 24, 150
 
+BY_TEXT = ((group, "SMALL_GROUP", 0), (group, "TEXTS_TO_TELL_APART", 1))
+NOT_COMPARED = tuple((terms, name, -1) for name in ("EQUAL_TEXTS", "COMPARED_TEXTS", "TEXTS_BEFORE_MEMO"))
+VARIED = ((path_test.PathTest, "is_varied", True),)
+IN_GENERAL = ((program, "NOT_PLAIN_AT_MOST", 0),)
 TUNINGS = (
     (),
-    ((group, "SMALL_GROUP", 0), (group, "TEXTS_TO_TELL_APART", 1)),
-    ((path_test, "MEMO_VALUES", 0),),
+    BY_TEXT,
+    (*BY_TEXT, *NOT_COMPARED),
+    (*VARIED, *NOT_COMPARED),
+    (*BY_TEXT, *IN_GENERAL),
+    (*VARIED, *IN_GENERAL),
 )
-"""How small sets of patterns are kept like large ones are."""
+"""How small sets of patterns are kept like large ones are, and plain events matched like others."""
 
 
 def value(chance: random.Random, names: Sequence[str], depth: int) -> str:

@@ -192,9 +192,7 @@ def test_long_texts_are_not_remembered():
 
 def test_beginnings_at_the_end_of_all_texts():
     last = "\U0010ffff"
-    prefixes = ["", "a", last, f"a{last}", f"{last}{last}"]
-    index = index_of(*(detail_of({"a": [{"prefix": prefix}]}) for prefix in prefixes))
-    for text in (
+    texts = (
         "",
         "a",
         "ab",
@@ -206,9 +204,12 @@ def test_beginnings_at_the_end_of_all_texts():
         f"{last}{last}",
         "\ud7ff",
         "\ue000",
-    ):
-        event = {"source": SOURCE, "detail": {"a": text}}
-        assert both_ways(index, event) == [n for n, prefix in enumerate(prefixes) if text.startswith(prefix)]
+    )
+    for prefix in ("", "a", last, f"a{last}", f"{last}{last}", "\ud7ff"):
+        index = index_of(detail_of({"a": [{"prefix": prefix}]}))
+        for text in texts:
+            event = {"source": SOURCE, "detail": {"a": text}}
+            assert both_ways(index, event) == [0] * text.startswith(prefix)
 
 
 def test_sources_that_nobody_has_patterns_for_are_not_remembered():
@@ -248,14 +249,14 @@ def test_a_pattern_of_the_source_alone():
 def test_arrays_in_the_envelope_are_no_absence():
     patterns = [dict(each, resources=[{"exists": False}]) for each in tenants(2 * SMALL_GROUP)]
     index = index_of(*patterns)
-    for resources, expected in ((["x"], []), ([], [6]), (None, []), ("x", []), ({"a": 1}, [6])):
+    for resources, expected in 2 * [(["x"], []), ([], [6]), (None, []), ("x", []), ({"a": 1}, [6])]:
         assert both_ways(index, {**order("t3", 6.5), "resources": resources}) == expected
 
 
 def test_elements_that_are_asked_for_and_looked_into():
     index = index_of({"a": [0], "a.a": [""]})
-    for first in ({"a": ""}, ["x"]):
-        assert both_ways(index, {"a": [first, [0]]}) == []
+    for _ in range(2):
+        assert both_ways(index, {"a": [{"a": ""}, [0]]}) == []
     assert both_ways(index, {"a": [{"a": ""}, [0, {"a": ""}]]}) == [0]
 
 
