@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from partnerbus.engine.breakers import BREAK_AFTER
-from partnerbus.engine.dispatcher import LEASE
 from partnerbus.engine.engine import LOOK_EVERY
 from partnerbus.engine.lanes import Room
+from partnerbus.engine.leases import LEASE
 from partnerbus.kernel.failpoints import Failpoint, FailpointError, Failpoints
 from partnerbus.model.delivery import DeliveryState
 from partnerbus.model.resources import EventBus

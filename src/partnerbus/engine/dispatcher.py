@@ -1,14 +1,13 @@
 """The dispatcher: makes the attempts that are due, a bounded number at a time.
 
-What is owed waits in the store; here is only what is in flight, and an agenda: which lane has something due
-next, and when. A lane on the agenda that is due goes through these steps:
+What is owed waits in the store; here is only what is in flight. A lane that has something due goes through
+these steps:
 
-1. ask whether attempts may begin (`Gates`: its rate, its circuit breaker), and take slots for them (`Lanes`);
-   the lane goes back on the agenda for the instant its gate opens, or waits until somebody gives a slot back;
-2. claim as many deliveries as there are slots (`store.claim`), each with a lease, and put the lane back on
-   the agenda for the instant its next delivery is due;
-3. make the attempts, each on its own; settle each (`store.settle`), and give its slot back. A retry puts the
-   lane on the agenda for its instant.
+1. it gets slots for attempts that may begin, at once or later (`Admission`);
+2. as many deliveries as there are slots are claimed (`store.claim`), each with a lease (`Leases`), and the
+   lane is due again when its next delivery is;
+3. each attempt is made on its own, settled (`store.settle`), and gives its slot back. After a retry the lane
+   is due at its instant.
 
 The router skips the first two steps for deliveries that are born claimed: it reserves slots before it
 commits, and hands over the claims.
@@ -26,34 +25,20 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
-import msgspec
-
-from partnerbus.engine.agenda import Agenda
+from partnerbus.engine.admission import Admission
 from partnerbus.engine.attempts import Attempts, Ended
-from partnerbus.engine.gates import Gates
-from partnerbus.engine.lanes import Lanes, Room
+from partnerbus.engine.leases import LEASE, Leases
 from partnerbus.kernel.clock import Clock
-from partnerbus.kernel.errors import StoreError
 from partnerbus.kernel.telemetry import Log
 from partnerbus.model.delivery import Claim, DeliveryState, Settlement
 from partnerbus.store.protocol import DeliveryStore
 
-LEASE = timedelta(seconds=60)
-EXTEND_EVERY = LEASE / 3
-CLAIM_AT_MOST = 64
 PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
 
 T = TypeVar("T")
 
 STOPPED = "The node stopped before the target answered."
-
-
-class _Leased(msgspec.Struct):
-    """A claim in flight, and since when its lease runs."""
-
-    claim: Claim
-    since: datetime
 
 
 class Dispatcher:
@@ -68,8 +53,8 @@ class Dispatcher:
         log: Log,
         changed: Callable[[], None],
         judged: Callable[[Claim, Ended], None],
-        gates: Gates,
-        room: Room,
+        admission: Admission,
+        leases: Leases,
     ) -> None:
         self._store = store
         self._attempts = attempts
@@ -77,15 +62,11 @@ class Dispatcher:
         self._log = log
         self._changed = changed
         self._judged = judged
-        self._gates = gates
-        self._turned_away: set[str] = set()
-        self._lanes = Lanes(room)
-        self._agenda: Agenda[str] = Agenda(clock)
+        self._admission = admission
+        self._leases = leases
         self._under_way: set[asyncio.Task[None]] = set()
         self._interruptible: set[asyncio.Task[None]] = set()
         self._pausing: dict[asyncio.Task[None], datetime] = {}
-        self._leased: dict[tuple[str, int], _Leased] = {}  # by delivery and claim: both may be in flight
-        self._anything_leased = asyncio.Event()
         self._is_stopping = False
 
     @property
@@ -93,36 +74,17 @@ class Dispatcher:
         """Whether nothing is in flight and nothing is due; what waits for the clock is neither."""
         now = self._clock.now()
         pausing = sum(until > now for until in self._pausing.values())
-        return pausing == len(self._under_way) and not self._agenda.anything_due
+        return pausing == len(self._under_way) and not self._admission.anything_due
 
     # -- what the router asks --------------------------------------------------------------------------
 
     def reserve(self, wanted: Mapping[str, int]) -> "Reservation":
         """Slots for deliveries that are about to be owed, by lane."""
-        return Reservation(self, wanted)
-
-    def take(self, lane: str, wanted: int) -> int:
-        """Hold up to `wanted` slots of a lane for deliveries that are about to be born claimed.
-
-        None while something is due in the lane: what was owed first is attempted first.
-        """
-        if self._agenda.is_due(lane) or self._lanes.is_waiting(lane) or lane in self._turned_away:
-            return 0
-        return self._take(lane, self._gates.take(lane, wanted))
-
-    def give_back(self, lane: str, count: int) -> None:
-        """Return slots that were taken, and for which no attempt is made."""
-        if count:
-            self._spare(lane, count)
-            self._free(lane, count)
-
-    def owe(self, lane: str, due_at: datetime | None = None) -> None:
-        """Something is owed in `lane`, due at `due_at` (None: at once)."""
-        self._agenda.put(lane, due_at)
+        return Reservation(self, self._admission, wanted)
 
     def look_later(self, lane: str) -> None:
         """There may be claims in `lane` that nobody attempts: look when their leases have ended."""
-        self._agenda.put(lane, self._clock.now() + LEASE)
+        self._admission.owe(lane, self._clock.now() + LEASE)
 
     def dispatch(self, claims: Sequence[Claim]) -> None:
         """Make the attempts of claims for which slots are held."""
@@ -134,43 +96,13 @@ class Dispatcher:
     async def run(self) -> None:
         """Claim what is due, until cancelled."""
         while True:
-            lane = await self._agenda.next()
-            self._turned_away.discard(lane)
-            allowed = self._gates.take(lane, CLAIM_AT_MOST)
-            if not allowed:
-                self._turn_away(lane)
-            elif taken := self._take(lane, allowed):
-                self._start(self._claim(lane, taken))
-            else:
-                self._lanes.wait(lane)
+            lane, slots = await self._admission.next()
+            self._start(self._claim(lane, slots))
 
     async def look(self) -> None:
         """Put every lane of the store on the agenda."""
         for found in await self._store.lanes():
-            self.owe(found.lane, found.due_at)
-
-    async def extend_leases(self) -> None:
-        """Extend the leases of attempts that run long, until cancelled."""
-        while True:
-            await self._anything_leased.wait()
-            await self._clock.sleep(EXTEND_EVERY)
-            now = self._clock.now()
-            old = [leased for leased in self._leased.values() if leased.since <= now - EXTEND_EVERY]
-            try:
-                await self._extend(old, now)
-            except StoreError as error:
-                self._log.warning("leases not extended", error=str(error), attempts=len(old))
-
-    async def _extend(self, old: Sequence[_Leased], now: datetime) -> None:
-        if not old:
-            return
-        held = await self._store.extend([leased.claim for leased in old], LEASE)
-        for leased, is_held in zip(old, held, strict=True):
-            leased.since = now
-            if not is_held:
-                self._log.warning(
-                    "lease lost", delivery=leased.claim.delivery_id, attempt=leased.claim.attempt
-                )
+            self._admission.owe(found.lane, found.due_at)
 
     # -- stopping --------------------------------------------------------------------------------------
 
@@ -194,36 +126,6 @@ class Dispatcher:
         while self._under_way:
             await asyncio.wait(self._under_way)
 
-    # -- slots and gates -------------------------------------------------------------------------------
-
-    def _take(self, lane: str, allowed: int) -> int:
-        """Hold slots for attempts that the gate allowed; it gets back those without a slot."""
-        taken = self._lanes.take(lane, allowed)
-        self._gates.give_back(lane, allowed - taken)
-        return taken
-
-    def _free(self, lane: str, count: int) -> None:
-        for woken in self._lanes.give_back(lane, count):
-            self._agenda.put(woken)
-
-    def _spare(self, lane: str, count: int) -> None:
-        """So many attempts that the gate allowed are not made."""
-        self._gates.give_back(lane, count)
-        self._look_again(lane)
-
-    def _turn_away(self, lane: str) -> None:
-        """Come back to a lane when its gate opens, or when the attempt it waits for has ended."""
-        self._turned_away.add(lane)
-        at = self._gates.opens_at(lane)
-        if at is not None:
-            self._agenda.put(lane, at)
-        self._changed()
-
-    def _look_again(self, lane: str) -> None:
-        """The gate may open earlier now."""
-        if lane in self._turned_away:
-            self._turn_away(lane)
-
     # -- one lane, one delivery ------------------------------------------------------------------------
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
@@ -246,53 +148,42 @@ class Dispatcher:
             used = len(claimed.claims)
             self.dispatch(claimed.claims)
             if claimed.next_due_at is not None:
-                self.owe(lane, claimed.next_due_at)
+                self._admission.owe(lane, claimed.next_due_at)
         except Exception:  # noqa: BLE001 (tried again)
             self._log.exception("lane not claimed, will be tried again", lane=lane)
-            self.owe(lane, self._clock.now() + PAUSE)
+            self._admission.owe(lane, self._clock.now() + PAUSE)
         finally:
-            self.give_back(lane, taken - used)
+            self._admission.give_back(lane, taken - used)
 
     async def _deliver(self, claim: Claim) -> None:
         """Make an attempt and settle it; the slot is held until then."""
-        key, size = (claim.delivery_id, claim.token), len(claim.record.event.detail)
-        self._lanes.carry(size)
-        self._leased[key] = _Leased(claim, self._clock.now())
-        self._anything_leased.set()
+        size = len(claim.record.event.detail)
+        self._admission.begin(size)
+        self._leases.hold(claim)
         try:
             await self._settle(claim, await self._attempt(claim))
         except Exception:  # noqa: BLE001 (the claim's lease will end)
             self._log.exception("attempt without an end", delivery=claim.delivery_id, attempt=claim.attempt)
-            self._spare(claim.lane, 1)
+            self._admission.unmade(claim.lane)
             self.look_later(claim.lane)
         finally:
-            del self._leased[key]
-            if not self._leased:
-                self._anything_leased.clear()
-            self._lanes.carry(-size)
-            self._free(claim.lane, 1)
+            self._leases.let_go(claim)
+            self._admission.end(claim.lane, size)
 
     async def _attempt(self, claim: Claim) -> Ended:
         ended = await self._interruptibly(self._attempts.make(claim))
         if ended is None:
-            self._spare(claim.lane, 1)
+            self._admission.unmade(claim.lane)
             return Ended(
                 settlement=Settlement(state=DeliveryState.OWED, due_at=self._clock.now(), message=STOPPED)
             )
-        self._judge(claim.lane, ended)
-        self._judged(claim, ended)
-        return ended
-
-    def _judge(self, lane: str, ended: Ended) -> None:
-        """Let the lane's window and breaker learn. A failure that no retry mends says that it is not down."""
         made = ended.settlement.attempt
         if made is None:
-            self._spare(lane, 1)
-            return
-        if made.reply.accepted or made.reply.retryable:
-            self._lanes.judge(lane, went_well=made.reply.accepted)
-        self._gates.judge(lane, went_well=not made.reply.retryable)
-        self._look_again(lane)
+            self._admission.unmade(claim.lane)
+        else:
+            self._admission.judge(claim.lane, made.reply)
+        self._judged(claim, ended)
+        return ended
 
     async def _settle(self, claim: Claim, ended: Ended) -> None:
         """Settle, however long the store takes to be able to."""
@@ -302,10 +193,16 @@ class Dispatcher:
                 return
             pause = min(2 * pause, LONGEST_PAUSE)
         if is_held and ended.settlement.state is DeliveryState.OWED:
-            self.owe(claim.lane, ended.settlement.due_at)
+            self._admission.owe(claim.lane, ended.settlement.due_at)
         elif is_held and claim.key is not None:
-            self.owe(claim.lane)  # perhaps this one held another back
+            self._let_the_next_go(claim, ended)
         self._tell(claim, ended, is_held)
+
+    def _let_the_next_go(self, claim: Claim, ended: Ended) -> None:
+        """Perhaps this one held another back, in its lane or, if the target was put anew, in that one's."""
+        self._admission.owe(claim.lane)
+        if ended.subscription is not None and ended.subscription.lane != claim.lane:
+            self._admission.owe(ended.subscription.lane)
 
     async def _settled(self, claim: Claim, settlement: Settlement) -> bool | None:
         """Whether the claim was still held; None if the store could not say."""
@@ -373,14 +270,15 @@ class Reservation:
         granted.use(await store.advance(…))          # claims: each takes over a slot
     """
 
-    def __init__(self, dispatcher: Dispatcher, wanted: Mapping[str, int]) -> None:
+    def __init__(self, dispatcher: Dispatcher, admission: Admission, wanted: Mapping[str, int]) -> None:
         self._dispatcher = dispatcher
+        self._admission = admission
         self._wanted = wanted
         self._used: Counter[str] = Counter()
         self.granted: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        self.granted = {lane: self._dispatcher.take(lane, count) for lane, count in self._wanted.items()}
+        self.granted = {lane: self._admission.take(lane, count) for lane, count in self._wanted.items()}
         return self
 
     def use(self, claims: Sequence[Claim]) -> None:
@@ -393,11 +291,11 @@ class Reservation:
     ) -> None:
         for lane, wanted in self._wanted.items():
             granted, used = self.granted[lane], self._used[lane]
-            self._dispatcher.give_back(lane, granted - used)
+            self._admission.give_back(lane, granted - used)
             if error is not None or used < granted:  # perhaps committed all the same, or held back
                 self._dispatcher.look_later(lane)
             if error is None and granted < wanted:
-                self._dispatcher.owe(lane)
+                self._admission.owe(lane)
 
 
 def _this_task() -> asyncio.Task[None]:

@@ -8,12 +8,14 @@ from random import random
 from types import TracebackType
 from typing import Self
 
+from partnerbus.engine.admission import Admission
 from partnerbus.engine.attempts import Attempts
 from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.dispatcher import Dispatcher
 from partnerbus.engine.gates import Gates
 from partnerbus.engine.lanes import Room
+from partnerbus.engine.leases import Leases
 from partnerbus.engine.matching import Matching
 from partnerbus.engine.publish import Publisher
 from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
@@ -68,6 +70,7 @@ class Engine:
         self._changed = asyncio.Event()
         self._supervisor = Supervisor(clock, log)
         matching = Matching(catalog, log)
+        leases = Leases(store, clock, log)
         gates = Gates(clock, partial(_rate_of, catalog))
         bus_logs = BusLogs(catalog, clock, write_bus_log)
         self._health = TargetHealth(
@@ -98,8 +101,8 @@ class Engine:
             log=log,
             changed=self._changed.set,
             judged=self._health.judged,
-            gates=gates,
-            room=room or Room(),
+            admission=Admission(clock, gates, room or Room(), self._changed.set),
+            leases=leases,
         )
         routing = Routing(
             store=store,
@@ -119,7 +122,7 @@ class Engine:
             "catalog": catalog.follow,
             "routers": self._routers.run,
             "dispatcher": self._dispatcher.run,
-            "leases": self._dispatcher.extend_leases,
+            "leases": leases.extend,
             "target health": partial(self._health.run, self.publisher.publish),
             "schedules": partial(self._schedules.run, self.publisher.publish),
             **(parts or {}),

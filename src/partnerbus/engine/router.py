@@ -29,7 +29,8 @@ import msgspec
 
 from partnerbus.engine.agenda import Agenda
 from partnerbus.engine.bus_logs import BusLogs
-from partnerbus.engine.dispatcher import LEASE, Dispatcher
+from partnerbus.engine.dispatcher import Dispatcher
+from partnerbus.engine.leases import LEASE
 from partnerbus.engine.matching import Match
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
