@@ -220,7 +220,10 @@ class DeliveryStore(Protocol):
     """Deliveries until, and some time after, they are settled."""
 
     async def lanes(self) -> Sequence[LaneDue]:
-        """Every lane with owed or claimed deliveries. A claimed one is due when its lease ends."""
+        """Every lane with owed or claimed deliveries that are not held back, and when the first is due.
+
+        A claimed one is due when its lease ends.
+        """
 
     async def claim(self, lane: str, limit: int, lease: timedelta) -> Claimed:
         """Claim up to `limit` deliveries of `lane` that are due, earliest first, one attempt each.

@@ -26,7 +26,7 @@ class AllowedTopics:
         """Why the rule may not publish to the topic of `arn`; None if it may."""
         if arn is None or not TOPIC.fullmatch(arn.resource):
             return FORM
-        wanted = self._pattern.replace("{account}", rule.account)
+        wanted = self._pattern.replace("{account}", rule.created_by)
         if not _matches(wanted, arn.resource):
             return f"This node publishes to topics like {wanted} only."
         return foreign(arn, rule)

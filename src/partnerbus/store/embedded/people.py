@@ -10,7 +10,7 @@ import msgspec
 
 from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, Settlement
 from partnerbus.store.embedded.database import END, from_micros
-from partnerbus.store.embedded.deliveries import OWED_AT, Last, decode_attempts, due_or_held
+from partnerbus.store.embedded.deliveries import HELD, OWED_AT, Last, decode_attempts, due_or_held
 from partnerbus.store.embedded.records import make_record, to_datetime
 from partnerbus.store.embedded.states import NUMBERS, STATES
 from partnerbus.store.embedded.tables import LEDGER
@@ -47,7 +47,7 @@ def lanes(connection: sqlite3.Connection) -> list[LaneDue]:
         f"SELECT (SELECT min(lane) {due} AND lane > last.lane) FROM due last WHERE last.lane IS NOT NULL) "
         f"SELECT name, (SELECT min(due_at) {due} AND lane = names.id) FROM due JOIN names ON id = due.lane"
     )
-    return [LaneDue(lane=name, due_at=from_micros(due_at)) for name, due_at in rows]
+    return [LaneDue(lane=name, due_at=from_micros(due_at)) for name, due_at in rows if due_at != HELD]
 
 
 def ledger(connection: sqlite3.Connection, log: str) -> Ledger:

@@ -94,6 +94,21 @@ class OrderingContract:
         await store.advance("log", LIVE, record.position, owed=owed, unmatched=0)
         assert len((await store.claim("lane", 9, LEASE)).claims) == 3
 
+    async def test_a_lane_where_everything_is_held_back_has_nothing_due(
+        self, store: Store, maker: StoreMaker
+    ) -> None:
+        """The elder is in another lane: its target was put anew, with another ARN, in between."""
+        elder, younger = await fill(store, 2)
+        for record, lane in ((elder, "lane"), (younger, "other")):
+            owed = [NewDelivery(subscription="sub", lane=lane, position=record.position, key=A)]
+            await store.advance("log", LIVE, record.position, owed=owed, unmatched=0)
+        assert [found.lane for found in await store.lanes()] == ["lane"]
+        assert list((await store.claim("other", 9, LEASE)).claims) == []
+        await store.settle(await claim_one(store), DELIVERED)
+        assert [(found.lane, found.due_at) for found in await store.lanes()] == [("other", maker.clock.now())]
+        [claim] = (await store.claim("other", 9, LEASE)).claims
+        assert claim.record == younger
+
     async def test_people_see_what_is_held_back(self, store: Store, maker: StoreMaker) -> None:
         await owe_keyed(store, await fill(store, 2), [A, A])
         held, first = await store.deliveries(DeliveryQuery())
