@@ -8,6 +8,7 @@ from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.target_parameters import AppSyncParameters
 from partnerbus.targets.aws import FOREIGN
 from partnerbus.targets.dead_letter import DeadLetterNote
+from partnerbus.targets.kafka_topic import KafkaSettings
 from partnerbus.targets.nats_subject import NatsSettings
 from partnerbus.targets.registry import ANOTHER_REGION, NO_SUCH_KIND, Targets, TargetSettings, make_targets
 from partnerbus.testing.receiver import Receiver
@@ -148,6 +149,7 @@ OF_EACH_KIND = (
     "arn:aws:lambda:us-east-1:{}:function:f",
     "arn:aws:sns:us-east-1:{}:t",
     QUEUE,
+    "arn:partnerbus:kafka:us-east-1:{}:partnerbus.123456789012.s",
     "arn:partnerbus:nats:us-east-1:{}:partnerbus.123456789012.s",
     "arn:partnerbus:stdout:us-east-1:{}:s",
 )
@@ -157,7 +159,8 @@ def test_the_targets_of_a_rule_are_those_of_whoever_made_it():
     """Of the account whose bus it stands on they are not: that one lends it nothing."""
     webhook = a_webhook("https://1.1.1.1/", a_webhook_secret("whsec_MTIz"))
     destination = a_destination("https://1.1.1.1/")
-    settings = TargetSettings(stdout=True, nats=NatsSettings(servers=("nats://127.0.0.1:1",)))
+    nats, kafka = NatsSettings(servers=("nats://127.0.0.1:1",)), KafkaSettings(servers=("127.0.0.1:1",))
+    settings = TargetSettings(stdout=True, nats=nats, kafka=kafka)
     targets = make_targets(settings, Resources(webhook, destination), SECRETS, SystemClock(), _forward)
     theirs, ours = a_rule(BUS_OWNER, CREATOR), a_rule(CREATOR, BUS_OWNER)
     query = AppSyncParameters(graph_ql_operation="query { a }")
