@@ -106,16 +106,15 @@ class KafkaBroker:
             self._process.kill()
             await self._process.wait()
 
-    def stop_answering(self) -> None:
-        """Hang: connections stay, and nobody answers."""
-        self._signal(signal.SIGSTOP)
+    async def stop_answering(self) -> None:
+        """Hang: connections stay, and nobody answers. Returns once no thread runs any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        await asyncio.to_thread(os.waitid, os.P_PID, self._process.pid, os.WSTOPPED)
 
     def go_on(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
         assert self._process is not None
-        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

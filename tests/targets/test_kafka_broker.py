@@ -168,7 +168,7 @@ async def test_a_broker_that_hangs_and_goes_on(broker: KafkaBroker):
     await broker.make_topic("hanging")
     async with invoking(broker.servers) as invoker:
         assert (await send(invoker, "hanging")).accepted
-        broker.stop_answering()
+        await broker.stop_answering()
         try:
             replies = await asyncio.gather(*(send(invoker, "hanging") for _ in range(3)))
         finally:
