@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
+from unicodedata import category
 
 import msgspec
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
@@ -96,16 +97,24 @@ def _trait(shape: Shape, name: str, default: Any = None) -> Any:
 
 def _fits(shape: Shape, text: str) -> bool:
     least, most = _trait(shape, "min", 0), _trait(shape, "max", 10**9)
-    return _matches(shape, text) and least <= len(text) <= most
+    return matches(shape, text) and least <= len(text) <= most
 
 
-def _matches(shape: Shape, text: str) -> bool:
-    """Java's `matches`: of the whole text; of `\\p` the model uses what stands for letters and digits."""
+def matches(shape: Shape, text: str) -> bool:
+    """Java's `matches`: of the whole text, where `.` is anything but the end of a line."""
     pattern = _trait(shape, "pattern")
     if pattern is None:
         return True
-    classes = pattern.replace(r"\p{L}", "a-zA-Zé").replace(r"\p{Z}", " ").replace(r"\p{N}", "0-9")
-    return re.fullmatch(classes, text, re.ASCII) is not None
+    if r"\p{" in pattern:
+        text = "".join(map(_category, text))
+        pattern = pattern.replace(r"\p{L}", "a").replace(r"\p{Z}", " ").replace(r"\p{N}", "0")
+    pattern = re.sub(r"(?<![\\\w-])\.([*+])", r"[^\\n\\r\\x85\\u2028\\u2029]\1", pattern)
+    return re.fullmatch(pattern, text, re.ASCII) is not None
+
+
+def _category(character: str) -> str:
+    """A letter, a separator and a digit for every one of their kind."""
+    return {"L": "a", "Z": " ", "N": "0"}.get(category(character)[0], character)
 
 
 # -- bad values ------------------------------------------------------------------------------------------
@@ -116,15 +125,18 @@ def violations(place: Place) -> Iterator[tuple[object, list[str]]]:
     if place.is_required:
         yield None, [f"Value null at '{place.path}' failed to satisfy constraint: {NOT_NULL}"]
     for value, constraints in _breaking(place.shape):
-        shown = printed(place.shape, value)
-        value_part = "Value" if _is_sensitive(place.shape) else f"Value '{_cut(shown)}'"
-        yield (
-            value,
-            [
-                f"{value_part} at '{place.path}' failed to satisfy constraint: {constraint}"
-                for constraint in constraints
-            ],
-        )
+        yield value, _sentences(place, value, constraints)
+
+
+def violations_of(place: Place, value: object) -> list[str]:
+    """What is said of a scalar there, one sentence for each constraint that it breaks."""
+    return _sentences(place, value, _broken(place.shape, value))
+
+
+def _sentences(place: Place, value: object, constraints: Sequence[str]) -> list[str]:
+    shown = _cut(printed(place.shape, value))
+    part = "Value" if _is_sensitive(place.shape) else f"Value '{shown}'"
+    return [f"{part} at '{place.path}' failed to satisfy constraint: {each}" for each in constraints]
 
 
 def _breaking(shape: Shape) -> Iterator[tuple[object, list[str]]]:
@@ -151,7 +163,7 @@ def _bad_texts(shape: Shape) -> Iterator[str]:
     if (most := _trait(shape, "max")) is not None:
         yield smallest(shape)[:1] * (most + 1)
         yield "\x01" * (most + 1)
-    yield from (text for text in BAD_TEXTS if not _matches(shape, text))
+    yield from (text for text in BAD_TEXTS if not matches(shape, text))
 
 
 def _broken(shape: Shape, value: Any) -> list[str]:
@@ -163,7 +175,7 @@ def _broken(shape: Shape, value: Any) -> list[str]:
         return too_much + (too_little if least is not None and value < least else [])
     if shape.enum:
         return [] if value in shape.enum else [_enum(shape)]
-    pattern = [] if _matches(shape, value) else [_pattern(shape)]
+    pattern = [] if matches(shape, value) else [_pattern(shape)]
     return pattern + _broken_length(shape, len(value))
 
 
