@@ -1,5 +1,8 @@
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -18,6 +21,23 @@ def bus(data: Path) -> Iterator[BusInThread]:
     """A server for the tests of a module, each of which calls as an account of its own."""
     with BusInThread(data) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def process_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server in a process of its own, for tests that draw at random: a thread would draw with them."""
+    data = tmp_path_factory.mktemp("process") / "data"
+    options = ["--port", "0", "--auth", "none", "--data", str(data)]
+    command = [sys.executable, "-m", "partnerbus", "serve", *options]
+    with (data.parent / "log").open("wb") as log, Popen(command, stdout=PIPE, stderr=log) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://[^\s,]+", process.stdout.readline().decode())
+            assert found is not None
+            yield found.group()
+        finally:
+            process.terminate()
+        assert process.wait() == 0
 
 
 @pytest.fixture(scope="module")

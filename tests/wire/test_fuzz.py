@@ -5,10 +5,7 @@ The number of examples is bounded, not the time. A longer search by hand:
 """
 
 import os
-import re
-import sys
 from collections.abc import Iterator
-from subprocess import PIPE, Popen
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -30,21 +27,10 @@ CALM = settings(
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a server process, another furnished account in each example."""
-    data = tmp_path_factory.mktemp("fuzz") / "data"
-    options = ["--port", "0", "--auth", "none", "--data", str(data)]
-    command = [sys.executable, "-m", "partnerbus", "serve", *options]
-    with (data.parent / "log").open("wb") as log, Popen(command, stdout=PIPE, stderr=log) as process:
-        try:
-            assert process.stdout is not None
-            found = re.search(r"http://[^\s,]+", process.stdout.readline().decode())
-            assert found is not None
-            with Client(found.group(), "") as client:
-                yield client
-        finally:
-            process.terminate()
-        assert process.wait() == 0
+def fresh(process_url: str) -> Iterator[Client]:
+    """A client that is another furnished account in each example."""
+    with Client(process_url, "") as client:
+        yield client
 
 
 def move_in(client: Client, accounts: Iterator[str]) -> None:

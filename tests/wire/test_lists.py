@@ -374,13 +374,13 @@ STEPS = st.lists(st.integers(0, ITEMS - 1), max_size=3)
 )
 def test_what_stays_is_shown_once_whatever_comes_and_goes(
     operation: str,
-    bus: BusInThread,
+    process_url: str,
     accounts: Iterator[str],
     there: set[int],
     limits: list[int],
     data: st.DataObject,
 ) -> None:
-    with Client(bus.url, next(accounts)) as client:
+    with Client(process_url, next(accounts)) as client:
         lister = Lister(operation, client)
         now = {n for n in there if n < lister.listed.most} or {0}
         lister.make(*now)
