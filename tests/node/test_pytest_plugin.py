@@ -47,3 +47,11 @@ def test_hours_of_retries_take_no_time(partnerbus_server, partnerbus_partner, ho
 
 def test_each_test_has_a_server_of_its_own(partnerbus_client):
     assert [bus["Name"] for bus in partnerbus_client.list_event_buses()["EventBuses"]] == ["default"]
+
+
+@pytest.mark.parametrize("run", [1, 2])
+def test_one_server_may_be_clean_for_each_test(partnerbus_clean, run):
+    client = partnerbus_clean.client("111122223333")
+    client.create_event_bus(Name="mine")
+    assert [bus["Name"] for bus in client.list_event_buses()["EventBuses"]] == ["default", "mine"]
+    client.close()

@@ -14,7 +14,10 @@ from tests.store.maker import EmbeddedMaker
 from tests.store.processes import process
 from tests.store.victim import EVENTS, TRIMMED, work
 
-TIMES = {Failpoint.TRIM_BEFORE_COMMIT: (1,)}
+RESETS = {Failpoint.RESET_BEFORE_COMMIT: False, Failpoint.RESET_COMMITTED: True}
+"""Whether everything is gone if it was killed there."""
+
+TIMES = {Failpoint.TRIM_BEFORE_COMMIT: (1,)} | dict.fromkeys(RESETS, ())
 """The passages at which to kill, where it is not the first and the third."""
 
 MOMENTS = [
@@ -57,6 +60,23 @@ async def everything_said_stands(maker: EmbeddedMaker, said: list[str]) -> None:
                 assert which in states
             case "settled":
                 assert states[which] is DeliveryState.DELIVERED
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("point", "is_gone"), RESETS.items())
+async def test_a_reset_is_whole_or_not_at_all(maker: EmbeddedMaker, point: Failpoint, is_gone: bool) -> None:
+    with process("reset", maker.folder, f"{point}=kill@1") as victim:
+        said, ended = await asyncio.to_thread(victim.run)
+    assert ended == -signal.SIGKILL
+    assert said[-1].startswith("settled:")
+    store = await maker.open()
+    left = 0 if is_gone else EVENTS
+    ledger = await store.ledger("log")
+    assert (ledger.accepted, ledger.delivered) == (left, left)
+    assert len(await store.read("log", START)) == (0 if is_gone else EVENTS - TRIMMED)
+    assert len(await store.deliveries(DeliveryQuery())) == (0 if is_gone else EVENTS - TRIMMED)
+    keys = ["k0"] if is_gone else [f"k{number}" for number in range(4)]
+    assert [each.key for each in await store.list("")] == keys
 
 
 @pytest.mark.fault

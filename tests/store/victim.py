@@ -52,6 +52,8 @@ async def main(what: str, folder: Path) -> None:
         await asyncio.to_thread(sys.stdin.read)
     else:
         await work(store)
+    if what == "reset":
+        await store.reset(["k0"])
     await store.close()
 
 

@@ -5,6 +5,7 @@ the request's id and answered as an `InternalException` that tells nothing of th
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -53,6 +54,16 @@ def internal_failure(request_id: str) -> ApiError:
     return ApiError(
         "InternalException", f"The request failed inside the server; its id is {request_id}.", 500
     )
+
+
+class AnyFace(Protocol):
+    """Answers operations."""
+
+    def knows(self, operation: str) -> bool:
+        """Whether the service has an operation of that name."""
+
+    async def answer(self, call: Call, body: bytes) -> Answer:
+        """Answer one request whose caller is known."""
 
 
 class Face:

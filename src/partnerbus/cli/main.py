@@ -14,7 +14,7 @@ from partnerbus.cli.connections import connection
 from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.endpoints import endpoint
 from partnerbus.cli.logs import logs
-from partnerbus.cli.node import clock, ledger, status
+from partnerbus.cli.node import clock, ledger, reset, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
 from partnerbus.cli.targets import target
@@ -41,6 +41,7 @@ for command in (
     status,
     target,
     clock,
+    reset,
     pattern,
 ):
     partnerbus.add_command(command)

@@ -1,4 +1,4 @@
-"""`partnerbus status`, `ledger` and `clock`: what a node holds, how it balances, what time it has."""
+"""`partnerbus status`, `ledger`, `clock`, `reset`: what a node holds, how it balances, what time it has."""
 
 import re
 from datetime import timedelta
@@ -8,6 +8,7 @@ import msgspec
 
 from partnerbus.api.admin.clock import ClockView
 from partnerbus.api.admin.logs import LedgerList
+from partnerbus.api.admin.reset import RESET_PATH, ResetDone
 from partnerbus.api.admin.status import Status
 from partnerbus.cli.asking import Asker, asks, columns, given, pairs
 from partnerbus.store.protocol import Ledger
@@ -71,6 +72,14 @@ def ledger(asker: Asker, bus: str | None, account: str | None) -> None:
         for each in found.ledgers
     ]
     asker.tell(found, lambda: columns(head, rows))
+
+
+@click.command()
+@asks
+def reset(asker: Asker) -> None:
+    """Forget everything but accounts and keys, on a server that was started with --allow-reset."""
+    done = asker.ask(ResetDone, "POST", RESET_PATH)
+    asker.tell(done, lambda: "everything is forgotten but accounts and keys")
 
 
 @click.group()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from partnerbus.api.admin import Admin
-from partnerbus.api.face import Face
+from partnerbus.api.face import AnyFace
 from partnerbus.api.throttling import Throttle
 from partnerbus.edge.answers import JSON, DateHeader, Header, Send, error_body, send_answer
 from partnerbus.edge.authenticate import Authenticator
@@ -30,7 +30,7 @@ NOTHING_HERE = error_body(
 
 def make_app(
     *,
-    face: Face,
+    face: AnyFace,
     authenticator: Authenticator,
     admin: Admin,
     operator_token: str,

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from partnerbus.api.contract import TARGET_PREFIX
 from partnerbus.api.errors import ApiError
-from partnerbus.api.face import Answer, Face, internal_failure, refusal, throttled, unknown_operation
+from partnerbus.api.face import Answer, AnyFace, internal_failure, refusal, throttled, unknown_operation
 from partnerbus.api.operation import Call
 from partnerbus.api.throttling import Throttle
 from partnerbus.edge.answers import DateHeader, Header, Send, send_answer
@@ -37,7 +37,7 @@ class AwsJson:
 
     def __init__(
         self,
-        face: Face,
+        face: AnyFace,
         authenticator: Authenticator,
         *,
         bodies: BodyReader,

@@ -31,6 +31,8 @@ class Failpoint(StrEnum):
     REGISTRY_BEFORE_COMMIT = "store.registry.before_commit"
     REGISTRY_COMMITTED = "store.registry.committed"
     TRIM_BEFORE_COMMIT = "store.trim.before_commit"
+    RESET_BEFORE_COMMIT = "store.reset.before_commit"
+    RESET_COMMITTED = "store.reset.committed"
     ROUTER_MATCHED = "router.matched"
     DISPATCHER_BEFORE_INVOKE = "dispatcher.before_invoke"
     DISPATCHER_INVOKED = "dispatcher.invoked"

@@ -21,6 +21,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.secrets import SecretBox
+from partnerbus.node.reset import finish_reset
 from partnerbus.store.embedded import EmbeddedStore
 
 
@@ -95,14 +96,19 @@ async def opened(folder: DataFolder, clock: Clock, failpoints: Failpoints) -> As
     """Own the folder for the length of the block. Raises `StoreLocked` if another process does."""
     store = await EmbeddedStore.open(folder.path, clock, failpoints)
     try:
-        box = folder.secret_box()
-        catalog = Catalog(store, clock)
-        accounts = Accounts(catalog, box, clock)
-        await catalog.load()
-        accounts.check()
-        yield Opened(folder=folder, store=store, catalog=catalog, secrets=box, accounts=accounts)
+        await finish_reset(store, folder.bus_logs)
+        yield await read(folder, store, folder.secret_box(), clock)
     finally:
         await store.close()
+
+
+async def read(folder: DataFolder, store: EmbeddedStore, secrets: SecretBox, clock: Clock) -> Opened:
+    """What an open store holds."""
+    catalog = Catalog(store, clock)
+    accounts = Accounts(catalog, secrets, clock)
+    await catalog.load()
+    accounts.check()
+    return Opened(folder=folder, store=store, catalog=catalog, secrets=secrets, accounts=accounts)
 
 
 def draw_token() -> str:

@@ -5,6 +5,7 @@ that stops takes no more requests, answers those under way, lets attempts under 
 folder; `operator.json` goes first of all, so that no command finds a server that is leaving.
 """
 
+import asyncio
 import os
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -22,7 +23,6 @@ from partnerbus.edge.app import make_app
 from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
 from partnerbus.edge.server import Server
 from partnerbus.edge.sigv4 import Verifier
-from partnerbus.engine.accounts import Accounts
 from partnerbus.engine.connection_secrets import SWEEP_EVERY as COPY_EVERY
 from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.connections import Authorizer
@@ -34,8 +34,11 @@ from partnerbus.kernel.clock import Clock, SystemClock
 from partnerbus.kernel.errors import StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics, make_log
+from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import EventBus
-from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened
+from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened, read
+from partnerbus.node.front import FrontAdmin, FrontFace, FrontKeys, Gate, Inside
+from partnerbus.node.reset import forget_everything
 from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.store.line_files import Bounds, LineFiles
 from partnerbus.targets.addresses import parse_networks
@@ -72,7 +75,9 @@ class Node:
         self._lifetime = timedelta(days=settings.pending_source_days)
         self._token = draw_token()
         self._stack = AsyncExitStack()
-        self._engine: Engine | None = None
+        self._gate = Gate()
+        self._now: Inside | None = None
+        self._resetting: asyncio.Task[None] | None = None
         self._running: Running | None = None
 
     @property
@@ -82,8 +87,37 @@ class Node:
 
     async def idle(self) -> None:
         """Wait until every stored event is routed and nothing is in flight or due."""
-        if self._engine is not None:
-            await self._engine.idle()
+        if self._now is not None:
+            await self._now.engine.idle()
+
+    async def reset(self) -> None:
+        """Forget everything but accounts and their keys, and go on, even if the caller goes away meanwhile.
+
+        Calls under way are answered first, others wait; attempts under way are cut short. When this returns,
+        nothing of before is delivered any more. If it raises, it is perhaps finished at the next start.
+        """
+        self._resetting = asyncio.create_task(self._reset())
+        await asyncio.shield(self._resetting)
+
+    async def _reset(self) -> None:
+        async with self._gate.closed():
+            before = self._inside()
+            found = before.found
+            try:
+                await before.close(timedelta(0))
+                await forget_everything(found.store, found.folder.bus_logs, self.clock)
+            finally:
+                await self._renew(found)
+        self._log.info("reset")
+
+    async def _renew(self, found: Opened) -> None:
+        """Begin anew with what the store holds now."""
+        self._now = self._make_inside(await read(found.folder, found.store, found.secrets, self.clock))
+        await self._now.open()
+
+    def _inside(self) -> Inside:
+        assert self._now is not None, "the node has not started"
+        return self._now
 
     # -- life ------------------------------------------------------------------------------------------
 
@@ -103,22 +137,20 @@ class Node:
     async def _start(self, stack: AsyncExitStack) -> None:
         found = await self._own_folder(stack)
         found.folder.forget_operator()
-        targets = self._make_targets(found)
-        stack.push_async_callback(targets.close)
-        bus_logs = self._make_bus_logs(found)
-        stack.push_async_callback(bus_logs.close)
-        secrets = ConnectionSecrets(found.catalog, targets.secrets_manager, self._log)
-        self.metrics.connection_secrets_behind.set_function(lambda: secrets.behind)
-        engine = self._engine = self._make_engine(found, targets, bus_logs, secrets)
-        server = self._make_server(found, targets, engine, bus_logs, secrets)
+        server = self._make_server()
         server.bind()  # before anything moves: a taken port stops the start
-        await stack.enter_async_context(engine)
-        stack.push_async_callback(engine.drain, self._drain)
+        self._now = self._make_inside(found)
+        await self._now.open()
+        stack.push_async_callback(self._close)
         await stack.enter_async_context(server)
         self._running = self._describe(server.url)
         stack.callback(found.folder.forget_operator)
         found.folder.write_operator(Operator(url=server.url, token=self._token, pid=os.getpid()))
         self._log.info("started", url=server.url, auth=self.settings.auth.value, region=self.settings.region)
+
+    async def _close(self) -> None:
+        async with self._gate.closed():  # not in the middle of a reset
+            await self._inside().close(self._drain)
 
     async def _own_folder(self, stack: AsyncExitStack) -> Opened:
         folder = DataFolder(self.settings.data)
@@ -165,8 +197,7 @@ class Node:
 
     async def _forward(self, invocation: Invocation, bus: EventBus) -> None:
         """Bus targets publish through the engine, which is made of the targets."""
-        assert self._engine is not None
-        await self._engine.publisher.forward(invocation, bus)
+        await self._inside().engine.publisher.forward(invocation, bus)
 
     def _make_bus_logs(self, found: Opened) -> LineFiles:
         bounds = Bounds(
@@ -203,15 +234,26 @@ class Node:
             keep=timedelta(seconds=self.settings.keep_events_seconds),
         )
 
-    def _make_server(
-        self,
-        found: Opened,
-        targets: Targets,
-        engine: Engine,
-        bus_logs: LineFiles,
-        secrets: ConnectionSecrets,
-    ) -> Server:
-        services = Services(
+    def _make_inside(self, found: Opened) -> Inside:
+        targets, bus_logs = self._make_targets(found), self._make_bus_logs(found)
+        secrets = ConnectionSecrets(found.catalog, targets.secrets_manager, self._log)
+        self.metrics.connection_secrets_behind.set_function(lambda: secrets.behind)
+        engine = self._make_engine(found, targets, bus_logs, secrets)
+        services = self._make_services(found, targets, engine, secrets)
+        return Inside(
+            found=found,
+            targets=targets,
+            bus_logs=bus_logs,
+            engine=engine,
+            services=services,
+            face=Face(services, OPERATIONS, log=self._log),
+            admin=self._make_admin(found, targets, engine, bus_logs),
+        )
+
+    def _make_services(
+        self, found: Opened, targets: Targets, engine: Engine, secrets: ConnectionSecrets
+    ) -> Services:
+        return Services(
             catalog=found.catalog,
             store=found.store,
             publisher=engine.publisher,
@@ -227,31 +269,36 @@ class Node:
                 partner_regions=frozenset(filter(None, self.settings.partner_regions.split(","))),
             ),
         )
+
+    def _make_server(self) -> Server:
         app = make_app(
-            face=Face(services, OPERATIONS, log=self._log),
-            authenticator=self._make_authenticator(found.accounts),
-            admin=self._make_admin(found, targets, engine, bus_logs),
+            face=FrontFace(self._gate, self._inside),
+            authenticator=self._make_authenticator(),
+            admin=FrontAdmin(self._gate, self._inside),
             operator_token=self._token,
-            ready=lambda: _not_ready(engine),
+            ready=lambda: _not_ready(self._inside().engine),
             clock=SystemClock(),
             failpoints=self._failpoints,
             metrics=self.metrics,
             log=self._log,
-            throttle=Throttle(self.clock, services.quotas_of) if self._throttles else None,
+            throttle=Throttle(self.clock, self._quotas_of) if self._throttles else None,
             entries_bytes=self.settings.max_entries_bytes,
         )
         return Server(app, self.settings.host, self.settings.port, drain=self._drain)
+
+    def _quotas_of(self, account: str) -> Quotas:
+        return self._inside().services.quotas_of(account)
 
     @property
     def _throttles(self) -> bool:
         """Whoever is believed without a signature could name another account for each call."""
         return self.settings.throttling and self.settings.auth is AuthMode.SIGV4
 
-    def _make_authenticator(self, accounts: Accounts) -> Authenticator:
+    def _make_authenticator(self) -> Authenticator:
         if self.settings.auth is AuthMode.NONE:
             return AnyCalls(self.settings.default_account, self.settings.region)
         skew = timedelta(seconds=self.settings.skew_seconds)
-        return SignedCalls(Verifier(accounts, SystemClock(), skew), self.settings.region)
+        return SignedCalls(Verifier(FrontKeys(self._inside), SystemClock(), skew), self.settings.region)
 
     def _make_admin(self, found: Opened, targets: Targets, engine: Engine, bus_logs: LineFiles) -> AdminFace:
         shiftable = self.clock if isinstance(self.clock, SystemClock) and self.settings.test_clock else None
@@ -268,6 +315,7 @@ class Node:
                 held=lambda: engine.held,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,
+                reset=self.reset if self.settings.allow_reset else None,
             )
         )
 

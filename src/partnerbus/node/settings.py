@@ -234,6 +234,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     test_clock: Annotated[
         bool, _text("Let `partnerbus clock advance` move this node's time forwards. For tests only.")
     ] = False
+    allow_reset: Annotated[
+        bool,
+        _text("Let `partnerbus reset` forget everything but accounts and their keys. For tests only."),
+    ] = False
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -228,6 +228,16 @@ class _Writer:
             raise
 
 
+async def delete_lines(folder: Path) -> None:
+    """Delete every line of a folder to which nobody writes."""
+    await asyncio.to_thread(_delete, folder)
+
+
+def _delete(folder: Path) -> None:
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+
+
 def _files(folder: Path) -> list[Path]:
     """The files, the oldest first."""
     return sorted(path for path in folder.glob(f"*{SUFFIX}") if path.stem.isdecimal())

@@ -289,5 +289,13 @@ class RegistryStore(Protocol):
 class Store(LogStore, CursorStore, DeliveryStore, RegistryStore, Protocol):
     """The whole seam."""
 
+    async def reset(self, keep: Sequence[str]) -> None:
+        """Forget every log, cursor and delivery, and each value of the registry whose key begins with none of
+        `keep`, **on disk**: all of it or, whatever happens meanwhile, nothing.
+
+        Positions and revisions go on growing, so no claim from before is held any more, and watchers are told
+        of each removal. What is committed after it is as in a new store.
+        """
+
     async def close(self) -> None:
         """Finish what was accepted and let go. Verbs called afterwards raise `StoreUnavailable`."""

@@ -34,7 +34,7 @@ class BusInThread:
     """
 
     def __init__(self, data: Path, **settings: object) -> None:
-        usual = Settings(data=data, port=0, auth=AuthMode.NONE, allow_private_targets=True)
+        usual = Settings(data=data, port=0, auth=AuthMode.NONE, allow_private_targets=True, allow_reset=True)
         self._settings = msgspec.structs.replace(usual, **settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="partnerbus", daemon=True)
@@ -66,6 +66,11 @@ class BusInThread:
     def idle(self) -> None:
         """Wait until every event is routed and every delivery that is due has been attempted."""
         self._run(self._node.idle())
+
+    def reset(self) -> None:
+        """Forget everything but accounts and keys, and what the receiver got. Time goes on."""
+        self._run(self._node.reset())
+        self._loop.call_soon_threadsafe(self._receiver.forget)
 
     def script(self, path: str, *answers: Script) -> str:
         """Let the receiver answer requests for `path` so, the last one for ever; the URL to deliver to."""

@@ -112,6 +112,8 @@ class Receiver:
         self._responders: dict[str, Responder] = {}
         self._arrived = asyncio.Condition()
         self._open: set[asyncio.Task[None]] = set()
+        self._is_deserted = asyncio.Event()
+        self._is_deserted.set()
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -145,6 +147,12 @@ class Receiver:
         """Answer requests for `path` with what `responder` makes of each."""
         self._responders[path] = responder
 
+    def forget(self) -> None:
+        """Forget what has arrived, and every script; what is held open stays so."""
+        self.requests.clear()
+        self._scripts.clear()
+        self._responders.clear()
+
     async def received(self, count: int, path: str | None = None) -> list[Received]:
         """Wait until at least `count` requests have arrived (for `path`, if given); all of them, in order."""
 
@@ -154,6 +162,10 @@ class Receiver:
         async with self._arrived:
             await self._arrived.wait_for(lambda: len(found()) >= count)
         return found()
+
+    async def deserted(self) -> None:
+        """Wait until no connection is open."""
+        await self._is_deserted.wait()
 
     def _answer_to(self, request: Received) -> Script:
         responder = self._responders.get(request.path)
@@ -170,12 +182,15 @@ class Receiver:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
+        self._is_deserted.clear()
         self.connections += 1
         try:
             with suppress(OSError, httptools.HttpParserError, asyncio.CancelledError):
                 await self._converse(reader, writer, self.connections)
         finally:
             self._open.discard(task)
+            if not self._open:
+                self._is_deserted.set()
             writer.transport.abort()
 
     async def _converse(

@@ -45,8 +45,10 @@ from partnerbus.model.resources.global_endpoints import (
     endpoint_key,
 )
 from partnerbus.model.resources.progress import (
+    PENDING_RESET_KEY,
     SCHEDULE_PROGRESS_KEY,
     FailingTarget,
+    PendingReset,
     ScheduleProgress,
     failing_target_key,
 )
@@ -71,6 +73,7 @@ from partnerbus.model.resources.webhooks import (
 __all__ = [
     "ARCHIVE_LOGS",
     "MANAGED_BY",
+    "PENDING_RESET_KEY",
     "SCHEDULE_PROGRESS_KEY",
     "AccessKey",
     "Account",
@@ -93,6 +96,7 @@ __all__ = [
     "OAuthExchange",
     "ParameterPlace",
     "PartnerSource",
+    "PendingReset",
     "Resource",
     "RetryPolicy",
     "Rule",
@@ -130,6 +134,7 @@ AnyResource = (
     | Archive
     | FailingTarget
     | ScheduleProgress
+    | PendingReset
 )
 
 _encoder = msgspec.json.Encoder()

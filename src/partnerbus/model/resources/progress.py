@@ -5,6 +5,7 @@ from datetime import datetime
 from partnerbus.model.resources.resource import Resource
 
 SCHEDULE_PROGRESS_KEY = "schedule-progress"
+PENDING_RESET_KEY = "pending-reset"
 
 
 class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
@@ -38,6 +39,16 @@ class ScheduleProgress(Resource, frozen=True, kw_only=True, tag="schedule-progre
     @property
     def key(self) -> str:
         return SCHEDULE_PROGRESS_KEY
+
+
+class PendingReset(Resource, frozen=True, kw_only=True, tag="pending-reset"):
+    """Everything is to be forgotten, this too. Whoever opens the folder finishes it."""
+
+    begun_at: datetime
+
+    @property
+    def key(self) -> str:
+        return PENDING_RESET_KEY
 
 
 def failing_target_key(account: str, region: str, arn: str) -> str:

@@ -36,6 +36,7 @@ from partnerbus.store.embedded.database import (
     to_micros,
     translated,
 )
+from partnerbus.store.embedded.reset import RESET, Resetting
 from partnerbus.store.embedded.states import SETTLES_TO
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.tail import RECORD_OVERHEAD, Tail
@@ -312,6 +313,17 @@ class EmbeddedStore:
     def watch(self) -> registry.Watcher:
         """See `RegistryStore.watch`."""
         return self._watchers.add()
+
+    # -- everything ------------------------------------------------------------------------------------
+
+    async def reset(self, keep: Sequence[str]) -> None:
+        """See `Store.reset`."""
+        await self._writer.submit(RESET, Resetting(keep), effect=self._forgotten)
+
+    def _forgotten(self, removed: Sequence[Change]) -> None:
+        self._tail.clear()
+        for change in removed:
+            self._watchers.tell(change)
 
     def _check_open(self) -> None:
         if self._closed:

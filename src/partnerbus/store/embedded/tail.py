@@ -101,6 +101,13 @@ class Tail:
         for log in self._logs.values():
             log.wake()
 
+    def clear(self) -> None:
+        """Forget every log: nothing is stored any more."""
+        self.wake_all()
+        self._logs.clear()
+        self._order.clear()
+        self._bytes = 0
+
     def _evict(self) -> None:
         while self._bytes > self._room:
             log, position, size = self._order.popleft()

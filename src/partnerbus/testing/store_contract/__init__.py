@@ -18,6 +18,7 @@ from partnerbus.testing.store_contract.logs import CursorContract, LogContract
 from partnerbus.testing.store_contract.ordering import OrderingContract
 from partnerbus.testing.store_contract.redrive import RedriveContract
 from partnerbus.testing.store_contract.registry import CloseContract, RegistryContract
+from partnerbus.testing.store_contract.reset import ResetContract
 from partnerbus.testing.store_contract.trim import TrimContract
 from partnerbus.testing.store_contract.world import StoreMaker
 
@@ -34,6 +35,7 @@ class StoreContract(
     RedriveContract,
     OrderingContract,
     RegistryContract,
+    ResetContract,
     CloseContract,
 ):
     """The whole contract. A subclass gives the `maker` fixture."""

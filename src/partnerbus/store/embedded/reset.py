@@ -1,0 +1,55 @@
+"""Forgetting everything at once: one transaction, whatever tables there are."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.store.embedded.tables import Tables
+from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.protocol import Change
+
+NEVER_GOES_BACK = "state"
+REGISTRY = "registry"
+
+
+class Resetting(msgspec.Struct, frozen=True, gc=False):
+    """The argument of reset: what the keys of the values begin with that stay."""
+
+    keep: Sequence[str]
+
+
+def _reset(tables: Tables, commands: Sequence[Resetting]) -> list[Sequence[Change]]:
+    return [_reset_one(tables, command) for command in commands]
+
+
+def _reset_one(tables: Tables, command: Resetting) -> Sequence[Change]:
+    tables.connection.execute("PRAGMA defer_foreign_keys = ON")  # until the commit, so in any order
+    for table in _emptied(tables):
+        tables.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of our schema
+    tables.forget()
+    return _clear_registry(tables, tuple(command.keep))
+
+
+def _emptied(tables: Tables) -> list[str]:
+    found = tables.connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    )
+    return [name for (name,) in found if name not in (NEVER_GOES_BACK, REGISTRY)]
+
+
+def _clear_registry(tables: Tables, keep: tuple[str, ...]) -> list[Change]:
+    """Remove values one by one: each removal has a revision, as if somebody had made it."""
+    keys = [key for (key,) in tables.connection.execute("SELECT key FROM registry ORDER BY key")]
+    gone = []
+    for key in keys:
+        if not key.startswith(keep):
+            tables.revision += 1
+            tables.connection.execute("DELETE FROM registry WHERE key = ?", (key,))
+            gone.append(Change(key=key, value=None, revision=tables.revision))
+    return gone
+
+
+RESET: Verb[Resetting, Sequence[Change]] = Verb(
+    _reset, on_disk=True, before=Failpoint.RESET_BEFORE_COMMIT, committed=Failpoint.RESET_COMMITTED
+)
