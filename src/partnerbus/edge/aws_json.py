@@ -7,8 +7,7 @@ look.
 """
 
 import time
-import uuid
-from datetime import timedelta
+from functools import lru_cache
 
 from partnerbus.api.contract import TARGET_PREFIX
 from partnerbus.api.errors import ApiError
@@ -20,9 +19,11 @@ from partnerbus.edge.authenticate import Authenticator, Caller
 from partnerbus.edge.body import BodyReader, Disconnected, Receive, decoded
 from partnerbus.edge.head import RequestHead
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
+from partnerbus.kernel.ids import random_id
 from partnerbus.kernel.telemetry import Log, Metrics
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
+COUNTERS_REMEMBERED = 1_024
 UNKNOWN = "unknown"
 """How metrics call an operation that the service does not have."""
 
@@ -55,12 +56,13 @@ class AwsJson:
         self._largest_body = largest_body
         self._date = date
         self._failpoints = failpoints
-        self._metrics = metrics
+        self._count_of = lru_cache(COUNTERS_REMEMBERED)(metrics.requests.labels)
+        self._seconds_of = lru_cache(COUNTERS_REMEMBERED)(metrics.request_seconds.labels)
         self._log = log
 
     async def serve(self, head: RequestHead, receive: Receive, send: Send) -> None:
         """Answer one request, unless the caller goes away first."""
-        request_id = str(uuid.uuid4())
+        request_id = random_id()
         operation = requested_operation(head)
         exchange = _Exchange(request_id, operation)
         try:
@@ -128,8 +130,8 @@ class AwsJson:
 
     def _count(self, exchange: "_Exchange", answer: Answer) -> None:
         operation = exchange.operation if self._face.knows(exchange.operation) else UNKNOWN
-        self._metrics.requests.labels(operation, str(answer.status), answer.error or "").inc()
-        self._metrics.request_seconds.labels(operation).observe(exchange.elapsed().total_seconds())
+        self._count_of(operation, str(answer.status), answer.error or "").inc()
+        self._seconds_of(operation).observe(exchange.elapsed_seconds())
 
 
 class _Exchange:
@@ -144,8 +146,8 @@ class _Exchange:
         """The request's last byte is here: its time counts from now."""
         self._since = time.perf_counter()
 
-    def elapsed(self) -> timedelta:
-        return timedelta(seconds=time.perf_counter() - self._since)
+    def elapsed_seconds(self) -> float:
+        return time.perf_counter() - self._since
 
 
 def requested_operation(head: RequestHead) -> str:

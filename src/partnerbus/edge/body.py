@@ -1,8 +1,8 @@
 """Reading bodies within limits: one request's, and all requests' together."""
 
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, MutableMapping
+from types import TracebackType
 from typing import Any
 
 from partnerbus.api.errors import ApiError
@@ -31,9 +31,8 @@ class BodyReader:
     def __init__(self, all_bytes: int = ALL_BODIES_BYTES) -> None:
         self._left = all_bytes
 
-    @asynccontextmanager
-    async def read(self, head: RequestHead, receive: Receive, limit: int) -> AsyncIterator[bytes]:
-        """The whole body, its memory counted until the block ends.
+    def read(self, head: RequestHead, receive: Receive, limit: int) -> "_Reading":
+        """`async with` it for the whole body; its memory is counted until the block ends.
 
         Raises `ApiError` for one that is larger than `limit` (before reading, if the head says so) or for
         which all requests together have no room, and `Disconnected`.
@@ -41,22 +40,52 @@ class BodyReader:
         announced = head.one(b"content-length")
         if announced is not None and int(announced) > limit:
             raise too_large(limit)
-        taken = 0
+        return _Reading(self, receive, limit)
+
+    def take(self, size: int) -> None:
+        """Count so many bytes more (or fewer, if negative); `ApiError` if there is no room for them."""
+        self._left -= size
+        if self._left < 0 < size:
+            raise throttled()
+
+
+class _Reading:
+    """One body. (A class, since a generator would cost as much as the rest of it.)"""
+
+    __slots__ = ("_limit", "_reader", "_receive", "_taken")
+
+    def __init__(self, reader: BodyReader, receive: Receive, limit: int) -> None:
+        self._reader = reader
+        self._receive = receive
+        self._limit = limit
+        self._taken = 0
+
+    async def __aenter__(self) -> bytes:
+        chunks = []
+        more = True
         try:
-            chunks = []
-            more = True
             while more:
-                chunk, more = await _next(receive)
-                taken += len(chunk)
-                self._left -= len(chunk)
-                if taken > limit:
-                    raise too_large(limit)
-                if self._left < 0:
-                    raise throttled()
+                chunk, more = await _next(self._receive)
+                self._take(len(chunk))
                 chunks.append(chunk)
-            yield b"".join(chunks)
-        finally:
-            self._left += taken
+        except BaseException:
+            self._release()
+            raise
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._release()
+
+    def _take(self, size: int) -> None:
+        self._taken += size
+        self._reader.take(size)
+        if self._taken > self._limit:
+            raise too_large(self._limit)
+
+    def _release(self) -> None:
+        self._reader.take(-self._taken)
 
 
 async def _next(receive: Receive) -> tuple[bytes, bool]:

@@ -1,22 +1,36 @@
 """A request before its body."""
 
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Iterable, KeysView
 
 
-class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
+class RequestHead:
     """Method, raw query and headers as they came; header names are lower-case."""
 
-    method: str
-    query: bytes = b""
-    headers: Sequence[tuple[bytes, bytes]] = ()
+    __slots__ = ("_headers", "method", "query")
+
+    def __init__(
+        self, *, method: str, query: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()
+    ) -> None:
+        self.method = method
+        self.query = query
+        self._headers: dict[bytes, tuple[bytes, ...]] = {}
+        for name, value in headers:
+            self._headers[name] = (*self._headers.get(name, ()), value)
+
+    @property
+    def names(self) -> KeysView[bytes]:
+        """The names of its headers."""
+        return self._headers.keys()
+
+    def raw(self, name: bytes) -> tuple[bytes, ...]:
+        """Every value of a header, in order, as it came."""
+        return self._headers.get(name, ())
 
     def values(self, name: bytes) -> list[str]:
         """Every value of a header, in order, blanks around them removed."""
-        return [value.decode("latin-1").strip() for found, value in self.headers if found == name]
+        return [value.decode("latin-1").strip() for value in self.raw(name)]
 
     def one(self, name: bytes) -> str | None:
         """The value of a header that stands exactly once; None if it is absent or repeated."""
-        values = self.values(name)
-        return values[0] if len(values) == 1 else None
+        values = self.raw(name)
+        return values[0].decode("latin-1").strip() if len(values) == 1 else None

@@ -31,7 +31,7 @@ services answer 400 instead); SDKs go by the code.
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -59,6 +59,7 @@ TERMINATOR = "aws4_request"
 REMEMBERED_KEYS = 1_024
 
 REGION = re.compile(r"[a-z]{2,8}(-[a-z]{1,16}){1,4}-[0-9]{1,2}")
+_DATES = frozenset((b"x-amz-date", b"date"))
 
 
 class KeyLookup(Protocol):
@@ -75,15 +76,18 @@ class Signer(Protocol):
         """Whether `signature` is the holder's for `text`."""
 
 
-class SharedKey(msgspec.Struct, frozen=True):
-    """The signing key of SigV4, which both sides have."""
+class SharedKey:
+    """The signing key of SigV4, which both sides have. Each signature is made with a copy of its hash."""
 
-    key: bytes
+    def __init__(self, key: bytes) -> None:
+        self._hash = hmac.new(key, digestmod="sha256")
 
     def has_signed(self, text: str, signature: str) -> bool:
         """Whether `signature` is the one that we would make; in constant time."""
-        wanted = hmac.digest(self.key, text.encode(), "sha256").hex()
-        return hmac.compare_digest(signature.encode("utf-8", "surrogateescape"), wanted.encode())
+        wanted = self._hash.copy()
+        wanted.update(text.encode())
+        given = signature.encode("utf-8", "surrogateescape")
+        return hmac.compare_digest(given, wanted.hexdigest().encode())
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -107,18 +111,13 @@ class Signed(msgspec.Struct, frozen=True):
 def canonical_request(head: RequestHead, signed_headers: Sequence[str], digest: str) -> str:
     """The one text that both sides sign. The path is always `/`."""
     lines = [head.method, "/", canonical_query(head.query)]
-    lines += [f"{name}:{','.join(values)}" for name, values in _grouped(head, signed_headers).items()]
+    lines += [f"{name}:{','.join(map(_collapsed, head.raw(_name(name))))}" for name in signed_headers]
     return "\n".join([*lines, "", ";".join(signed_headers), digest])
 
 
-def _grouped(head: RequestHead, names: Sequence[str]) -> Mapping[str, list[str]]:
-    """The values of the headers `names`, in the order of `names`."""
-    grouped: dict[str, list[str]] = {name: [] for name in names}
-    for name, value in head.headers:
-        found = grouped.get(name.decode("latin-1"))
-        if found is not None:
-            found.append(_collapsed(value))
-    return grouped
+def _name(signed: str) -> bytes:
+    """The header that a signer means; one with other letters than headers have is none."""
+    return signed.encode("latin-1", "backslashreplace")
 
 
 def _collapsed(value: bytes) -> str:
@@ -172,7 +171,7 @@ class Verifier:
         presented = present(head)
         _check_scope(presented)
         _check_signed_headers(presented, head)
-        self._checkinstant_of(presented)
+        self._check_instant(presented)
         if head.values(b"x-amz-security-token") or b"X-Amz-Security-Token=" in head.query:
             raise unrecognized()  # no key of this server is temporary
         holder = self._keys.holder(presented.access_key)
@@ -185,25 +184,28 @@ class Verifier:
             return self._public_key(secret, presented.access_key)
         return self._shared_key(secret, presented.day, presented.regions[0])
 
-    def _checkinstant_of(self, presented: Presented) -> None:
+    def _check_instant(self, presented: Presented) -> None:
         now = self._clock.now().replace(microsecond=0)
         signed_at = instant_of(presented.signed_at)
         lifetime = presented.expires or self._skew
-        minutes = f"{lifetime.total_seconds() / 60:g} min."
         if now - signed_at > lifetime:
             raise mismatch(
                 f"Signature expired: {presented.signed_at} is now earlier than "
-                f"{_text(now - lifetime)} ({_text(now)} - {minutes})"
+                f"{_text(now - lifetime)} ({_text(now)} - {_minutes(lifetime)})"
             )
         if signed_at - now > self._skew:
             raise mismatch(
                 f"Signature not yet current: {presented.signed_at} is still later than "
-                f"{_text(now + self._skew)} ({_text(now)} + {self._skew.total_seconds() / 60:g} min.)"
+                f"{_text(now + self._skew)} ({_text(now)} + {_minutes(self._skew)})"
             )
 
 
 def _text(instant: datetime) -> str:
     return instant.strftime(BASIC_FORMAT)
+
+
+def _minutes(duration: timedelta) -> str:
+    return f"{duration.total_seconds() / 60:g} min."
 
 
 def _check_scope(presented: Presented) -> None:
@@ -224,16 +226,16 @@ def _check_scope(presented: Presented) -> None:
 
 
 def _check_signed_headers(presented: Presented, head: RequestHead) -> None:
-    signed = frozenset(presented.signed_headers)
+    signed = frozenset(map(_name, presented.signed_headers))
     if len(signed) != len(presented.signed_headers):
         raise mismatch("SignedHeaders has a header more than once.")
-    if "host" not in signed:
+    if b"host" not in signed:
         raise mismatch("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
-    names = {name.decode("latin-1") for name, _ in head.headers}
-    if presented.expires is None and not names & signed & {"x-amz-date", "date"}:
+    if presented.expires is None and not head.names & signed & _DATES:
         raise mismatch("The date of the request must be signed.")
-    unsigned = sorted(name for name in names - signed if name.startswith("x-amz-"))
+    unsigned = sorted(name for name in head.names - signed if name.startswith(b"x-amz-"))
     if unsigned:
         raise mismatch(
-            f"There were headers present in the request which were not signed: {unsigned[0][:64]}."
+            "There were headers present in the request which were not signed: "
+            f"{unsigned[0][:64].decode('latin-1')}."
         )

@@ -5,7 +5,6 @@ answer, even if no entry is left (recorded). All entries that are taken go to th
 """
 
 import math
-import os
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +41,7 @@ from partnerbus.api.v1.destinations import (
 )
 from partnerbus.api.v1.partner_sources import partner_operation
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
+from partnerbus.kernel.ids import random_ids
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.detail import compact_detail
@@ -302,19 +302,12 @@ def _time_refusal(entry: AnyEntry) -> EntryRefusal | None:
 
 
 def _new_ids(count: int, now: datetime) -> Iterator[tuple[str, bytes]]:
-    """Event ids and what tells a repeated append: random UUIDs (version 4), one draw for all of them.
-
-    The second begins with the time, so that an index over it grows at its end and not everywhere.
+    """Event ids, and what tells a repeated append: it begins with the time, so that an index over it grows
+    at its end and not everywhere.
     """
     milliseconds = int(now.timestamp() * 1_000).to_bytes(6)
-    drawn = os.urandom(16 * count)
-    for start in range(0, len(drawn), 16):
-        value = bytearray(drawn[start : start + 16])
-        value[6] = value[6] & 0x0F | 0x40
-        value[8] = value[8] & 0x3F | 0x80
-        text = value.hex()
-        dedup_id = milliseconds + bytes(value[6:])
-        yield f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}", dedup_id
+    for text, value in random_ids(count):
+        yield text, milliseconds + value[6:]
 
 
 def _result(verdict: _Taken | EntryRefusal) -> ResultEntry:

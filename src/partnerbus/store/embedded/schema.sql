@@ -5,8 +5,8 @@
 CREATE TABLE state (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     opened INTEGER NOT NULL,     -- how often the store was opened; the upper half of a claim's token
-    position INTEGER NOT NULL,   -- the last position given
-    stored_at INTEGER NOT NULL,  -- the last instant stamped on a record
+    position INTEGER NOT NULL,   -- the last position given, if no log's head is beyond it
+    stored_at INTEGER NOT NULL,  -- the last instant stamped on a record, if no log's is later
     revision INTEGER NOT NULL    -- the last revision given
 ) STRICT;
 

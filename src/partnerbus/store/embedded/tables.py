@@ -10,8 +10,9 @@ from itertools import chain, islice
 
 import msgspec
 
-CHUNKS = (256, 64, 16, 4, 1)
-"""Rows a statement, largest first. Each statement gives the GIL away once, so many rows go in few."""
+CHUNKS = (256, 64, 16)
+"""Rows a statement, largest first, what is left over in one more. Each statement gives the GIL away once, so
+many rows go in few."""
 
 NAMES_KEPT = 100_000
 """How many numbers of names are remembered; those of the others are looked up."""
@@ -57,7 +58,7 @@ class Tables:
         self.logs_by_id: dict[int, Log] = {}
         self._names: dict[str, int] = {}
         self._changed: dict[int, Log] = {}
-        self._counters = (0, 0, 0)
+        self._revision = 0
 
     def begin_epoch(self) -> None:
         """Make sure that no token of an earlier opening is ever given again."""
@@ -67,27 +68,31 @@ class Tables:
 
     def forget(self) -> None:
         """Read everything anew; what was given but not committed stays a gap."""
-        position, stored_at, revision = self.connection.execute(
-            "SELECT position, stored_at, revision FROM state"
-        ).fetchone()
-        self._counters = (position, stored_at, revision)
-        self.position = max(self.position, position)
-        self.stored_at = max(self.stored_at, stored_at)
-        self.revision = max(self.revision, revision)
         self._names = {}
         self._changed = {}
         self.logs_by_id = {row[0]: Log(*row) for row in self.connection.execute(SELECT_LOGS)}
         self.logs = {log.name: log for log in self.logs_by_id.values()}
+        position, stored_at, revision = self.connection.execute(
+            "SELECT position, stored_at, revision FROM state"
+        ).fetchone()
+        self._revision = revision
+        self.revision = max(self.revision, revision)
+        self.position = max(self.position, position, *(log.head for log in self.logs.values()))
+        self.stored_at = max(self.stored_at, stored_at, *(log.stored_at for log in self.logs.values()))
 
     def flush(self) -> None:
-        """Write what the transaction changed."""
-        counters = (self.position, self.stored_at, self.revision)
-        if counters != self._counters:
-            self.connection.execute("UPDATE state SET position = ?, stored_at = ?, revision = ?", counters)
-            self._counters = counters
+        """Write what the transaction changed. What the rows of the logs tell of the counters need not be."""
+        if self.revision != self._revision:
+            self.write_counters()
         for log in self._changed.values():
             self.connection.execute(_WRITE_LOG, msgspec.structs.astuple(log))
         self._changed = {}
+
+    def write_counters(self) -> None:
+        """Write down what must never go back; to be called, too, before a log's row goes."""
+        counters = (self.position, self.stored_at, self.revision)
+        self.connection.execute("UPDATE state SET position = ?, stored_at = ?, revision = ?", counters)
+        self._revision = self.revision
 
     def log(self, name: str) -> Log:
         """The row of `name`, about to be changed; a new one if there is none."""
@@ -146,4 +151,4 @@ def _sizes(count: int) -> list[int]:
     for size in CHUNKS:
         sizes += [size] * (count // size)
         count %= size
-    return sizes
+    return [*sizes, count] if count else sizes

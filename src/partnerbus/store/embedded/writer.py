@@ -1,6 +1,7 @@
 """The one thread that writes.
 
-Commands wait in one queue. The thread takes all that wait (up to a bound), runs them in one transaction and
+Commands wait in one queue, where each turn of the event loop puts what it gathered: requests that arrived
+together are one group. The thread takes all that wait (up to a bound), runs them in one transaction and
 commits it: with `synchronous=FULL` if any of them promised the disk, with NORMAL otherwise. A WAL is written
 in the order of its commits, so the first FULL commit also carries every NORMAL one before it to the disk,
 and a power cut takes a tail of NORMAL commits and nothing else.
@@ -20,9 +21,10 @@ into the database and synced that.
 import asyncio
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -95,7 +97,10 @@ class Writer:
         self._path = path
         self._failpoints = failpoints
         self._loop = asyncio.get_running_loop()
-        self._waiting: SimpleQueue[AnyCommand | None] = SimpleQueue()
+        self._gathered: list[AnyCommand] = []
+        self._waiting: SimpleQueue[list[AnyCommand] | None] = SimpleQueue()
+        self._left: deque[AnyCommand] = deque()
+        self._is_last = False
         self._closed = False
         self._suspect = False
         self._synchronous = ""
@@ -111,13 +116,22 @@ class Writer:
             raise StoreUnavailable("The store is closed.")
         done: asyncio.Future[T] = self._loop.create_future()
         self.pending_bytes += weight
-        self._waiting.put(Command(verb, argument, weight, effect, done))
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(Command(verb, argument, weight, effect, done))
         return done
+
+    def _hand_over(self) -> None:
+        """Give the thread what this turn of the event loop gathered, so that it is one group."""
+        if self._gathered:
+            self._waiting.put(self._gathered)
+            self._gathered = []
 
     async def close(self) -> None:
         """Run what was submitted, then end the thread."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._waiting.put(None)
         await asyncio.shield(asyncio.to_thread(self._thread.join))
         await asyncio.sleep(0)  # the last group's answers are in the loop, before us
@@ -125,30 +139,27 @@ class Writer:
     # -- in the thread ---------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        open_ = True
-        while open_:
-            group, open_ = self._take()
-            if group:
-                self._write(group)
-                try:
-                    self._loop.call_soon_threadsafe(self._answer, group)
-                except RuntimeError:  # the loop was closed without us: nobody is left to be answered
-                    return
+        while group := self._take():
+            self._write(group)
+            try:
+                self._loop.call_soon_threadsafe(self._answer, group)
+            except RuntimeError:  # the loop was closed without us: nobody is left to be answered
+                return
 
-    def _take(self) -> tuple[list[AnyCommand], bool]:
+    def _take(self) -> list[AnyCommand]:
+        """The next group; none once the last command was taken."""
+        while not self._is_last and (not self._left or not self._waiting.empty()):
+            commands = self._waiting.get()
+            if commands is None:
+                self._is_last = True
+            else:
+                self._left.extend(commands)
         group: list[AnyCommand] = []
         weight = 0
-        command = self._waiting.get()
-        while command is not None:
-            group.append(command)
-            weight += command.weight
-            if len(group) >= GROUP_COMMANDS or weight >= GROUP_BYTES:
-                return group, True
-            try:
-                command = self._waiting.get_nowait()
-            except Empty:
-                return group, True
-        return group, False
+        while self._left and len(group) < GROUP_COMMANDS and weight < GROUP_BYTES:
+            group.append(self._left.popleft())
+            weight += group[-1].weight
+        return group
 
     def _write(self, group: list[AnyCommand]) -> None:
         """Commit the group, or give each of its commands an error."""
