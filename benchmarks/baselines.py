@@ -1,28 +1,84 @@
-"""What our numbers are divided by: the same bytes through parts that do nothing else.
-
-`python -m benchmarks.baselines PORT` serves an empty application on uvicorn, as our server runs it.
-"""
+"""What our numbers are divided by: the same bytes through parts that do less."""
 
 import asyncio
+import os
+import shutil
+import socket
 import sys
+import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
-import uvicorn
-from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+PATIENCE_SECONDS = 60
+NGINX = """
+worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/errors crit;
+events {{ worker_connections 2048; }}
+http {{
+  access_log off; keepalive_requests 100000000; client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{ listen 127.0.0.1:{port} backlog=2048; location / {{ return 200 "{{}}"; }} }}
+}}
+"""
 
 
-async def empty_application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Reads the body, answers 200."""
-    if scope["type"] != "http":
+@asynccontextmanager
+async def nginx() -> AsyncIterator[str | None]:
+    """The URL of an nginx on the first core that answers 200 to everything; None if there is none here."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        print("nginx is not installed here: no ratio over it")
+        yield None
         return
-    more = True
-    while more:
-        message = await receive()
-        more = message["type"] == "http.request" and message["more_body"]
-    headers = [(b"content-length", b"2"), (b"content-type", b"application/x-amz-json-1.1")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers, "trailers": False})
-    await send({"type": "http.response.body", "body": b"{}", "more_body": False})
+    with tempfile.TemporaryDirectory(prefix="partnerbus-bench-") as folder:
+        port = _free_port()
+        settings = Path(folder) / "nginx.conf"
+        settings.write_text(NGINX.format(folder=folder, port=port))
+        async with _running(port, program, "-c", str(settings)) as url:
+            yield url
+
+
+@asynccontextmanager
+async def moto() -> AsyncIterator[str]:
+    """The URL of a moto server on the first core."""
+    port = _free_port()
+    async with _running(port, sys.executable, "-m", "moto.server", "-p", str(port)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def _running(port: int, *command: str) -> AsyncIterator[str]:
+    quiet = asyncio.subprocess.DEVNULL
+    process = await asyncio.create_subprocess_exec(*command, stdout=quiet, stderr=quiet)
+    os.sched_setaffinity(process.pid, {0})
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await _listening(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _listening(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.05)
+        else:
+            writer.close()
+            return
 
 
 async def bare_client(url: str, body: bytes, *, count: int, concurrent: int = 64) -> float:
@@ -40,7 +96,13 @@ async def bare_client(url: str, body: bytes, *, count: int, concurrent: int = 64
         return count / (time.perf_counter() - started)
 
 
-if __name__ == "__main__":
-    uvicorn.run(
-        empty_application, host="127.0.0.1", port=int(sys.argv[1]), access_log=False, log_level="error"
-    )
+def fsyncs_per_second(seconds: float) -> float:
+    """How often a second 1 KB at the end of a file is on the disk of the temporary folder, one by one."""
+    with tempfile.NamedTemporaryFile(prefix="partnerbus-bench-") as file:
+        started, count = time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            file.write(b"n" * 1_024)
+            file.flush()
+            os.fdatasync(file.fileno())
+            count += 1
+        return count / (time.perf_counter() - started)

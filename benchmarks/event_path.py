@@ -1,213 +1,121 @@
-"""The main job in numbers: acknowledged, delivered, and how long in between.
+"""The event's way in numbers: acknowledged, delivered, how long in between, and what size costs.
 
-    python -m benchmarks.event_path [--rounds 5] [--seconds 3] [ingest] [deliver] [latency]
+    python -m benchmarks.event_path [--rounds 5] [--seconds 3] [--quick] [ingest] [ack] [deliver] [latency] …
 
 A real server process on one core, the load and the webhook on the other. Every figure stands beside its
-baseline, measured in turn in the same run; figures are medians over the rounds.
+baseline, measured in turn in the same run; figures are medians over the rounds. Ends with one line a goal:
+`goal NAME measured target met|short`.
 """
 
 import argparse
 import asyncio
 import os
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 
-import boto3
 import msgspec
-from types_boto3_events import EventBridgeClient
 
-from benchmarks.baselines import bare_client
-from benchmarks.load import Connection, closed_loop, now_text, open_loop, plain_request, signed_request
+from benchmarks import path_size
+from benchmarks.goals import Figures, Goal, print_goals
+from benchmarks.load import now_text
+from benchmarks.path_delivery import deliver, latency
+from benchmarks.path_ingest import acknowledgement, ingest
+from benchmarks.path_size import Sizes
+from benchmarks.path_world import running_server
 from benchmarks.sink import Sink
-from partnerbus.testing.server_process import ServerProcess
 
-PARTNER, CUSTOMER = "999900001111", "111122223333"
-SOURCE = "aws.partner/acme.com/bench"
-PUBLISHERS = 16
-DETAIL_BYTES = 900
-KEYS = {PARTNER: ("PBBENCHPARTNER000000", "p" * 40), CUSTOMER: ("PBBENCHCUSTOMER00000", "c" * 40)}
-
-
-def detail(**members: object) -> str:
-    """A detail of about 900 bytes, shaped like an order."""
-    order = {"order": {"id": "ord_5d41402abc4b2a76b9719d911017c592", "total": 1999, "currency": "eur"}}
-    text = msgspec.json.encode(members | order | {"note": ""}).decode()
-    return text.replace('"note":""', f'"note":"{"n" * (DETAIL_BYTES - len(text))}"')
-
-
-def put_request(url: str, entries: int, detail_type: str, **members: object) -> bytes:
-    """A signed PutPartnerEvents of so many entries of about 1 KB."""
-    entry = {"Source": SOURCE, "DetailType": detail_type, "Detail": detail(**members)}
-    return signed_request(url, "PutPartnerEvents", {"Entries": [entry] * entries}, *KEYS[PARTNER])
+GOALS = (
+    Goal("put-1-over-nginx", 0.10),
+    Goal("put-1-over-moto", 25),
+    Goal("put-10-over-moto", 12),
+    Goal("durable-10-over-fsync", 10),
+    Goal("ack-p99-over-p50", 6, at_most=True),
+    Goal("latency-200-p50", 4, at_most=True),
+    Goal("latency-200-p99", 6, at_most=True),
+    Goal("delivered-over-bare-client", 0.35),
+    Goal("many-rules-over-one", 0.8),
+    Goal("stored-over-empty", 0.9),
+    Goal("owed-memory-mib", 200, at_most=True),
+)
 
 
-def client(url: str, account: str) -> EventBridgeClient:
-    key, secret = KEYS[account]
-    return boto3.client(
-        "events",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-    )
+class Effort(msgspec.Struct, frozen=True):
+    """How long it takes. `ack_seconds` is the length of the acknowledgement's run."""
+
+    rounds: int
+    seconds: float
+    ack_seconds: float
+    sizes: Sizes
 
 
-def prepare(url: str, sink: str) -> None:
-    """A source with its bus, and one rule that picks the events of type `deliver` for the sink."""
-    customer, partner = client(url, CUSTOMER), client(url, PARTNER)
-    partner.create_partner_event_source(Name=SOURCE, Account=CUSTOMER)
-    customer.create_event_bus(Name=SOURCE, EventSourceName=SOURCE)
-    connection = customer.create_connection(
-        Name="key",
-        AuthorizationType="API_KEY",
-        AuthParameters={"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "value"}},
-    )
-    destination = customer.create_api_destination(
-        Name="sink",
-        ConnectionArn=connection["ConnectionArn"],
-        InvocationEndpoint=f"{sink}/",
-        HttpMethod="POST",
-        InvocationRateLimitPerSecond=1_000_000,
-    )
-    customer.put_rule(Name="deliver", EventBusName=SOURCE, EventPattern='{"detail-type":["deliver"]}')
-    customer.put_targets(
-        Rule="deliver",
-        EventBusName=SOURCE,
-        Targets=[{"Id": "1", "Arn": destination["ApiDestinationArn"]}],
-    )
-    for each in (customer, partner):
-        each.close()
+QUICK = Effort(1, 0.3, 3, Sizes(buses=20, rules=200, stored=5_000, owed=2_000))
+
+Part = Callable[[Sink, Effort], Awaitable[Figures]]
 
 
-@asynccontextmanager
-async def running_server(sink: str) -> AsyncIterator[str]:
-    """A server on core 0 with both accounts and the rule; its URL."""
-    with tempfile.TemporaryDirectory(prefix="partnerbus-bench-") as folder:
-        data = Path(folder) / "data"
-        for account, (key, secret) in KEYS.items():
-            more = ["--partner", "acme.com"] if account == PARTNER else []
-            command = [sys.executable, "-m", "partnerbus", "account", "create", account, *more]
-            keys = ["--access-key-id", key, "--secret-access-key", secret, "--data", str(data)]
-            await asyncio.to_thread(subprocess.run, [*command, *keys], check=True, capture_output=True)
-        async with ServerProcess(data, "--allow-private-targets", "--no-throttling") as server:
-            os.sched_setaffinity(server.pid, {0})
-            await asyncio.to_thread(prepare, server.url, sink)
-            yield server.url
+async def _ingest(sink: Sink, effort: Effort) -> Figures:
+    async with running_server(sink.url) as server:
+        return await ingest(server.url, effort.rounds, effort.seconds)
 
 
-@asynccontextmanager
-async def running_baseline() -> AsyncIterator[str]:
-    """The empty application on core 0; its URL."""
-    port = "4099"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.baselines", port)
-    os.sched_setaffinity(process.pid, {0})
-    try:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", int(port))
-                    writer.close()
-                    break
-                except OSError:
-                    await asyncio.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
+async def _ack(sink: Sink, effort: Effort) -> Figures:
+    async with running_server(sink.url) as server:
+        return await acknowledgement(server.url, effort.ack_seconds)
 
 
-async def ingest(url: str, rounds: int, seconds: float) -> None:
-    """Requests answered per second, against an application that does nothing with the same bytes."""
-    async with running_baseline() as empty:
-        for entries in (1, 20):
-            ours, theirs = [], []
-            for _ in range(rounds):
-                requests = [put_request(url, entries, "ignored", n=n) for n in range(PUBLISHERS)]
-                theirs.append(await closed_loop(empty, requests, connections=PUBLISHERS, seconds=seconds))
-                ours.append(await closed_loop(url, requests, connections=PUBLISHERS, seconds=seconds))
-            rate, base = statistics.median(ours), statistics.median(theirs)
-            print(
-                f"ingest, {entries} a request: {rate:.0f} requests/s, {rate * entries:.0f} events/s; "
-                f"empty uvicorn {base:.0f} requests/s; ratio {rate / base:.3f}"
-            )
+async def _deliver(sink: Sink, effort: Effort) -> Figures:
+    async with running_server(sink.url) as server:
+        return await deliver(server.url, sink, effort.rounds)
 
 
-async def deliver(url: str, sink: Sink, rounds: int, events: int = 4_000) -> None:
-    """Events accepted and delivered per second, against the outbound library alone."""
-    ours, theirs = [], []
-    for _ in range(rounds):
-        theirs.append(await bare_client(sink.url, detail().encode(), count=events))
-        goal = sink.count + events
-        request = put_request(url, 20, "deliver")
-        connection = Connection(url)
-        await connection.open()
-        started = time.perf_counter()
-        for _ in range(events // 20):
-            await connection.send(request)
-        accepted = time.perf_counter() - started
-        await sink.reached(goal)
-        ours.append(events / (time.perf_counter() - started))
-        await connection.close()
-    rate, base = statistics.median(ours), statistics.median(theirs)
-    print(
-        f"deliver {events} events of 20 a request: {rate:.0f} accepted and delivered/s "
-        f"(accepted in {accepted:.2f} s in the last round); bare client {base:.0f}/s; ratio {rate / base:.3f}"
-    )
+async def _latency(sink: Sink, effort: Effort) -> Figures:
+    async with running_server(sink.url) as server:
+        return await latency(server.url, sink, effort.seconds * 5)
 
 
-async def latency(url: str, sink: Sink, seconds: float, rate: int = 200) -> None:
-    """From the instant a put was due to its arrival, by schedule, against a direct POST by the same load."""
-    count = int(rate * seconds)
-    direct = await _latencies(
-        sink, sink.url, [plain_request(sink.url, detail(n=n).encode()) for n in range(count)], rate
-    )
-    ours = await _latencies(sink, url, [put_request(url, 1, "deliver", n=n) for n in range(count)], rate)
-    for name, found in (("direct POST", direct), ("put to webhook", ours)):
-        p50, p99 = (
-            1_000 * value for value in (statistics.median(found), statistics.quantiles(found, n=100)[98])
-        )
-        print(f"latency at {rate}/s, {name}: p50 {p50:.2f} ms, p99 {p99:.2f} ms over {count} events")
-    print(
-        f"latency ratio: p50 {statistics.median(ours) / statistics.median(direct):.1f}, "
-        f"p99 {statistics.quantiles(ours, n=100)[98] / statistics.quantiles(direct, n=100)[98]:.1f}"
-    )
+async def _rules(sink: Sink, effort: Effort) -> Figures:
+    return await path_size.rules(sink.url, effort.sizes, effort.rounds, effort.seconds)
 
 
-async def _latencies(sink: Sink, url: str, requests: Sequence[bytes], rate: int) -> list[float]:
-    sink.arrivals.clear()
-    goal = sink.count + len(requests)
-    due = await open_loop(url, requests.__getitem__, rate=rate, count=len(requests))
-    await sink.reached(goal)
-    arrived: dict[int, float] = {}
-    for instant, body in sink.arrivals:
-        event = msgspec.json.decode(body)
-        arrived.setdefault(event.get("detail", event)["n"], instant)
-    return [arrived[n] - instant for n, instant in enumerate(due)]
+async def _stored(sink: Sink, effort: Effort) -> Figures:
+    return await path_size.stored(sink.url, effort.sizes, effort.rounds, effort.seconds)
 
 
-async def main(parts: Sequence[str], rounds: int, seconds: float) -> None:
+async def _owed(sink: Sink, effort: Effort) -> Figures:
+    return await path_size.owed(sink.url, effort.sizes, effort.rounds, effort.seconds)
+
+
+PARTS: dict[str, Part] = {
+    "ingest": _ingest,
+    "ack": _ack,
+    "deliver": _deliver,
+    "latency": _latency,
+    "rules": _rules,
+    "stored": _stored,
+    "owed": _owed,
+}
+
+
+async def main(parts: Sequence[str], effort: Effort) -> None:
     """Run the parts."""
     os.sched_setaffinity(0, {1} if (os.cpu_count() or 1) > 1 else {0})
-    print(f"{now_text()}, Python {sys.version.split()[0]}, {os.cpu_count()} cores")
-    async with Sink(keep=True) as sink, running_server(sink.url) as url:
-        if "ingest" in parts:
-            await ingest(url, rounds, seconds)
-        if "deliver" in parts:
-            await deliver(url, sink, rounds)
-        if "latency" in parts:
-            await latency(url, sink, seconds * 5)
+    print(f"{now_text()}, Python {sys.version.split()[0]}, {os.cpu_count()} cores", flush=True)
+    figures: Figures = {}
+    async with Sink(keep=True) as sink:
+        for part in parts:
+            figures |= await PARTS[part](sink, effort)
+    print_goals(GOALS, figures)
 
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("parts", nargs="*", default=["ingest", "deliver", "latency"])
+    arguments.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all of them")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=3)
+    arguments.add_argument("--ack-seconds", type=float, default=300)
+    arguments.add_argument("--quick", action="store_true", help="small and short: only to see that it runs")
     chosen = arguments.parse_args()
-    asyncio.run(main(chosen.parts, chosen.rounds, chosen.seconds))
+    if unknown := [part for part in chosen.parts if part not in PARTS]:
+        arguments.error(f"there is no part {unknown[0]}")
+    full = Effort(chosen.rounds, chosen.seconds, chosen.ack_seconds, Sizes())
+    asyncio.run(main(chosen.parts or [*PARTS], QUICK if chosen.quick else full))

@@ -92,11 +92,17 @@ async def closed_loop(url: str, requests: Sequence[bytes], *, connections: int, 
 
 
 async def open_loop(
-    url: str, make: Callable[[int], bytes], *, rate: float, count: int, connections: int = 32
+    url: str,
+    make: Callable[[int], bytes],
+    *,
+    rate: float,
+    count: int,
+    connections: int = 32,
+    answered: dict[int, float] | None = None,
 ) -> list[float]:
     """Send `count` requests by the schedule of `rate` a second, however slow the answers are.
 
-    Gives, for each, the instant (`time.perf_counter`) at which it was due.
+    Gives, for each, the instant (`time.perf_counter`) at which it was due; `answered` gets the answer's.
     """
     free: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
     for _ in range(connections):
@@ -104,9 +110,11 @@ async def open_loop(
         await connection.open()
         free.put_nowait(connection)
 
-    async def one(request: bytes) -> None:
+    async def one(n: int, request: bytes) -> None:
         connection = await free.get()
         await connection.send(request)
+        if answered is not None:
+            answered[n] = time.perf_counter()
         free.put_nowait(connection)
 
     with uncollected():
@@ -115,7 +123,7 @@ async def open_loop(
         async with asyncio.TaskGroup() as group:
             for n, instant in enumerate(due):
                 await asyncio.sleep(max(0.0, instant - time.perf_counter()))
-                group.create_task(one(make(n)))
+                group.create_task(one(n, make(n)))
     while not free.empty():
         await free.get_nowait().close()
     return due

@@ -1,0 +1,90 @@
+"""What size costs: many rules, stored events, owed deliveries, beside a server with none of them."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+from functools import partial
+
+import msgspec
+
+from benchmarks.goals import Figures
+from benchmarks.load import closed_loop
+from benchmarks.path_fill import many_rules, owed_deliveries, stored_events
+from benchmarks.path_world import IGNORED, Fill, put_request, resident_bytes, running_server
+from partnerbus.testing.server_process import ServerProcess
+
+PUBLISHERS = 64
+ENTRIES = 10
+REST_SECONDS = 10
+"""How long a server with owed deliveries tries its target before its memory is read."""
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    """How large the large folders are."""
+
+    buses: int = 10_000
+    rules: int = 100_000
+    stored: int = 10_000_000
+    owed: int = 1_000_000
+
+
+async def rules(sink: str, sizes: Sizes, rounds: int, seconds: float) -> Figures:
+    """Events a second with so many buses and rules over those with one of each."""
+    fill = partial(many_rules, buses=sizes.buses, rules=sizes.rules)
+    name = f"{sizes.buses:,} buses and {sizes.rules:,} rules"
+    return {"many-rules-over-one": await _compare(name, sink, fill, rounds, seconds)}
+
+
+async def stored(sink: str, sizes: Sizes, rounds: int, seconds: float) -> Figures:
+    """Events a second with so many events stored over those on an empty store."""
+    fill = partial(stored_events, events=sizes.stored)
+    name = f"{sizes.stored:,} stored events"
+    return {"stored-over-empty": await _compare(name, sink, fill, rounds, seconds)}
+
+
+async def owed(sink: str, sizes: Sizes, rounds: int, seconds: float) -> Figures:
+    """Memory with so many deliveries owed to a target that is down, over an idle one's; events a second."""
+    fill = partial(owed_deliveries, deliveries=sizes.owed)
+    async with running_server(sink) as idle, running_server(sink, fill=fill) as server:
+        await asyncio.sleep(REST_SECONDS)
+        more = (resident_bytes(server.pid) - resident_bytes(idle.pid)) / 2**20
+        ratio = await _events(idle, server, rounds, seconds)
+        started = await _start_seconds(server)
+    print(
+        f"{sizes.owed:,} owed deliveries: {more:+.0f} MiB over idle; events a second {ratio:.2f} of an empty "
+        f"store's; started again in {started:.1f} s"
+    )
+    return {"owed-memory-mib": more, "owed-over-empty": ratio}
+
+
+async def _compare(name: str, sink: str, fill: Fill, rounds: int, seconds: float) -> float:
+    async with running_server(sink) as small, running_server(sink, fill=fill) as large:
+        ratio = await _events(small, large, rounds, seconds)
+        memory = [resident_bytes(server.pid) / 2**20 for server in (small, large)]
+        started = [await _start_seconds(server) for server in (small, large)]
+    print(
+        f"{name}: events a second {ratio:.2f} of those without; memory {memory[1]:.0f} MiB, {memory[0]:.0f} "
+        f"without; started in {started[1]:.1f} s, {started[0]:.1f} without",
+        flush=True,
+    )
+    return ratio
+
+
+async def _events(base: ServerProcess, server: ServerProcess, rounds: int, seconds: float) -> float:
+    """The events a second of one over those of the other, in turn."""
+    found: Sequence[tuple[ServerProcess, list[float]]] = [(base, []), (server, [])]
+    for _ in range(rounds):
+        for each, rates in found:
+            requests = [put_request(each.url, ENTRIES, IGNORED, n=n) for n in range(PUBLISHERS)]
+            rates.append(await closed_loop(each.url, requests, connections=PUBLISHERS, seconds=seconds))
+    theirs, ours = (statistics.median(rates) for _, rates in found)
+    return ours / theirs
+
+
+async def _start_seconds(server: ServerProcess) -> float:
+    """How long it takes to be ready again after it was stopped."""
+    await server.stop()
+    began = time.perf_counter()
+    await server.start()
+    return time.perf_counter() - began
