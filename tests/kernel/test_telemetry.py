@@ -41,6 +41,13 @@ def test_an_exception_is_written_with_its_traceback() -> None:
     assert "KeyError" in json.loads(raw.getvalue())["exception"]
 
 
+def test_what_is_no_utf_8_is_written_all_the_same() -> None:
+    stream, raw = _stream()
+    make_log("info", stream).info("odd", said="half \ud800", inside={"\udfff": timedelta(seconds=2)})
+    line = json.loads(raw.getvalue())
+    assert (line["event"], line["said"]) == ("odd", "half \ud800")
+
+
 def test_two_nodes_in_one_process_count_apart() -> None:
     one, two = Metrics(), Metrics()
     one.entries.labels("PutEvents", "stored").inc()

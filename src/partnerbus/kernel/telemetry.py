@@ -1,5 +1,6 @@
 """Logs and metrics: one wide line per event and per attempt, and counters with few labels."""
 
+import json
 import logging
 import sys
 from typing import TextIO
@@ -17,19 +18,29 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 
 def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
     """A logger that writes one JSON object per line, to standard error unless told otherwise."""
-    encoder = msgspec.json.Encoder(enc_hook=str)
     log: Log = structlog.wrap_logger(
         structlog.BytesLogger((stream or sys.stderr).buffer),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=lambda fields, **_: encoder.encode(fields)),
+            structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
     return log
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def _line(fields: object, **_: object) -> bytes:
+    """The fields as JSON, whatever is in them: text that is no UTF-8 is escaped."""
+    try:
+        return _encode(fields)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(fields, enc_hook=str)).encode()
 
 
 class Metrics:

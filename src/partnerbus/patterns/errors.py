@@ -5,11 +5,14 @@ QUOTED_UNITS = 500
 
 
 class PatternError(Exception):
-    """A pattern that is not one. `message` is the whole sentence for the wire."""
+    """A pattern that is not one. `message` is the whole sentence for the wire.
+
+    A pattern may hold half a character (`\\ud800`), which no answer can: it is quoted as `?` (assumed).
+    """
 
     def __init__(self, reason: str) -> None:
-        self.reason = reason
-        self.message = f"Event pattern is not valid. Reason: {reason}"
+        self.reason = reason.encode(errors="replace").decode()
+        self.message = f"Event pattern is not valid. Reason: {self.reason}"
         super().__init__(self.message)
 
 
