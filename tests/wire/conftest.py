@@ -24,12 +24,18 @@ def bus(data: Path) -> Iterator[BusInThread]:
 
 
 @pytest.fixture(scope="module")
-def process_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def process_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the module's server process."""
+    return tmp_path_factory.mktemp("process") / "data"
+
+
+@pytest.fixture(scope="module")
+def process_url(process_data: Path) -> Iterator[str]:
     """A server in a process of its own, for tests that draw at random: a thread would draw with them."""
-    data = tmp_path_factory.mktemp("process") / "data"
-    options = ["--port", "0", "--auth", "none", "--data", str(data)]
+    options = ["--port", "0", "--auth", "none", "--test-clock", "--data", str(process_data)]
     command = [sys.executable, "-m", "partnerbus", "serve", *options]
-    with (data.parent / "log").open("wb") as log, Popen(command, stdout=PIPE, stderr=log) as process:
+    log = process_data.parent / "log"
+    with log.open("wb") as errors, Popen(command, stdout=PIPE, stderr=errors) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"http://[^\s,]+", process.stdout.readline().decode())

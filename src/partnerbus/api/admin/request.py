@@ -77,6 +77,8 @@ class Request(msgspec.Struct, frozen=True):
         """The body as a `kind`; an `AdminRefused` says what is wrong with it."""
         try:
             return msgspec.json.decode(self.body or b"{}", type=kind)
+        except UnicodeDecodeError:
+            raise AdminRefused("the body cannot be used: it is not valid UTF-8") from None
         except msgspec.MsgspecError as error:
             raise AdminRefused(f"the body cannot be used: {error}") from None
 
