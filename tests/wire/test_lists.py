@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.testing.bus_in_thread import BusInThread
 from tests.wire.client import Client, Members, built
-from tests.wire.requests import BASIC, bus_arn
+from tests.wire.requests import BASIC, GOOD, bus_arn
 
 REFUSED = ("ValidationException", "Parameter NextToken is not valid.")
 PATTERN = '{"source":["shop"]}'
@@ -119,26 +119,12 @@ def archive_arn(client: Client) -> str:
 
 
 def replay(client: Client, name: str) -> None:
-    client(
-        "StartReplay",
-        ReplayName=name,
-        EventSourceArn=archive_arn(client),
-        EventStartTime=1_767_225_600,
-        EventEndTime=1_767_225_660,
-        Destination={"Arn": bus_arn(client)},
-    )
+    wanted = {"ReplayName": name, "Destination": {"Arn": bus_arn(client)}}
+    client("StartReplay", **GOOD["StartReplay"](client) | wanted)
 
 
 def endpoint(client: Client, name: str) -> None:
-    route = "us-west-2" if client.region != "us-west-2" else "us-east-1"
-    failover = {"Primary": {"HealthCheck": "arn:aws:route53:::healthcheck/a"}, "Secondary": {"Route": route}}
-    client(
-        "CreateEndpoint",
-        Name=name,
-        RoutingConfig={"FailoverConfig": failover},
-        ReplicationConfig={"State": "DISABLED"},
-        EventBuses=[{"EventBusArn": bus_arn(client, region=region)} for region in (client.region, route)],
-    )
+    client("CreateEndpoint", **GOOD["CreateEndpoint"](client) | {"Name": name})
 
 
 def call(operation: str, member: str = "Name") -> Callable[[Client, str], object]:

@@ -10,16 +10,12 @@ from partnerbus.model.quotas import Quotas, table
 from partnerbus.node.quotas_page import quotas_page
 from tests.clients.proofs import PAGE
 from tests.wire.client import Client, Desk, Members, Refused, built
+from tests.wire.requests import BASIC, GOOD, bus_arn
 
 LIMIT = ("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
 PATTERN = '{"source":["shop"]}'
-BASIC = {"BasicAuthParameters": {"Username": "u", "Password": "p"}}
 
 Call = tuple[str, Members]
-
-
-def bus_arn(client: Client, name: str = "default", region: str | None = None) -> str:
-    return f"arn:aws:events:{region or client.region}:{client.account}:event-bus/{name}"
 
 
 def rule(client: Client, n: int) -> Call:
@@ -41,28 +37,12 @@ def connection(client: Client, n: int) -> Call:
 
 
 def destination(client: Client, n: int, rate: int | None = None) -> Call:
-    members = {
-        "Name": f"d{n}",
-        "ConnectionArn": client("DescribeConnection", Name="key")["ConnectionArn"],
-        "InvocationEndpoint": "https://example.com/",
-        "HttpMethod": "POST",
-        "InvocationRateLimitPerSecond": rate,
-    }
-    return "CreateApiDestination", members
+    wanted = {"Name": f"d{n}", "InvocationRateLimitPerSecond": rate}
+    return "CreateApiDestination", GOOD["CreateApiDestination"](client) | wanted
 
 
 def endpoint(client: Client, n: int) -> Call:
-    buses = [{"EventBusArn": bus_arn(client, region=region)} for region in (client.region, "us-west-2")]
-    failover = {
-        "Primary": {"HealthCheck": "arn:aws:route53:::healthcheck/a"},
-        "Secondary": {"Route": "us-west-2"},
-    }
-    return "CreateEndpoint", {
-        "Name": f"e{n}",
-        "RoutingConfig": {"FailoverConfig": failover},
-        "ReplicationConfig": {"State": "DISABLED"},
-        "EventBuses": buses,
-    }
+    return "CreateEndpoint", GOOD["CreateEndpoint"](client) | {"Name": f"e{n}"}
 
 
 def archive(client: Client, n: int) -> Call:
@@ -112,7 +92,8 @@ def account(client: Client, desk: Desk) -> None:
     """An account, with what the calls need."""
     desk("POST", "/accounts", {"id": client.account})
     client("PutRule", Name="all", EventBusName="default", EventPattern=PATTERN)
-    client("CreateConnection", Name="key", AuthorizationType="BASIC", AuthParameters=BASIC)
+    made = client("CreateConnection", Name="key", AuthorizationType="BASIC", AuthParameters=BASIC)
+    client.connection_arn = made["ConnectionArn"]
 
 
 def change(desk: Desk, client: Client, name: str, value: int) -> None:
