@@ -66,7 +66,7 @@ def _tags_of_managed(operation: str) -> Provoke:
 
 def _after_its_end(client: Client) -> Members:
     client("StartReplay", **GOOD["StartReplay"](client))
-    client("CancelReplay", ReplayName="again")
+    client.send("CancelReplay", b'{"ReplayName":"again"}')  # refused if there was nothing to replay
     return {"ReplayName": "again"}
 
 
@@ -141,6 +141,11 @@ def _bus_of_no_source(_: Client) -> Members:
     return {"Name": NO_SOURCE, "EventSourceName": NO_SOURCE}
 
 
+def _replay_of_no_archive(client: Client) -> Members:
+    arn = f"arn:aws:events:{client.region}:{client.account}:archive/none"
+    return {**GOOD["StartReplay"](client), "EventSourceArn": arn}
+
+
 NOT_FOUND: Mapping[str, Row] = dict(
     [
         _gone("ActivateEventSource", "the source, or its bus,", Name=NO_SOURCE),
@@ -184,7 +189,7 @@ NOT_FOUND: Mapping[str, Row] = dict(
         _gone("PutTargets", "the rule or the bus", Rule="none"),
         _gone("RemovePermission", "the bus or the statement", StatementId="none"),
         _gone("RemoveTargets", "the rule or the bus", Rule="none"),
-        ("StartReplay", Row("never: an archive that does not exist is a ValidationException (recorded)")),
+        ("StartReplay", Row("the archive or its bus does not exist", _replay_of_no_archive)),
         _no_arn("TagResource", "rule/none"),
         _no_arn("UntagResource", f"event-bus/{NO_BUS}"),
         _gone("UpdateApiDestination", "the API destination or its connection", Name="none"),

@@ -31,7 +31,7 @@ OTHER_ACCOUNT = {
     "PutEvents": DENIED,
     "PutPermission": TAKEN,  # the policy stays with the caller's bus, whatever resource it speaks of
     "PutTargets": INVALID,
-    "StartReplay": INVALID,
+    "StartReplay": NOT_FOUND,
     "TagResource": DENIED,
     "UntagResource": DENIED,
     "UpdateApiDestination": NOT_FOUND,
@@ -53,7 +53,7 @@ OTHER_REGION = {
     "PutEvents": "InvalidArgument",
     "PutPermission": TAKEN,
     "PutTargets": INVALID,
-    "StartReplay": INVALID,
+    "StartReplay": NOT_FOUND,
     "TagResource": NOT_FOUND,
     "TestEventPattern": TAKEN,  # an event may come from anywhere
     "UntagResource": NOT_FOUND,
