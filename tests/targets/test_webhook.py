@@ -1,5 +1,6 @@
 """Webhooks against a real receiver; signatures are verified by the specification's own library."""
 
+import base64
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -114,6 +115,12 @@ def test_the_timestamp_is_the_attempt_s_and_the_id_the_delivery_s():
     assert first["webhook-id"] == second["webhook-id"] == "d-1"
     assert (first["webhook-timestamp"], second["webhook-timestamp"]) == ("1767225600", "1767225601")
     assert first["webhook-signature"] != second["webhook-signature"]
+
+
+def test_a_secret_is_as_long_as_the_specification_wants_and_never_drawn_twice():
+    drawn = {draw_secret() for _ in range(20)}
+    assert len(drawn) == 20
+    assert {len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) for secret in drawn} == {32}
 
 
 def test_a_known_signature():
