@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from partnerbus.targets.registry import Targets
 from partnerbus.testing.receiver import Receiver
 from tests.certificates import Authority
+from tests.targets.aws_calls import make
 from tests.targets.sending import Sending
 
 
@@ -32,6 +34,14 @@ def no_aws_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     nowhere = tmp_path_factory.getbasetemp() / "no-such-file"
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(nowhere))
+
+
+@pytest.fixture
+async def targets(receiver: Receiver, no_aws_credentials: None) -> AsyncIterator[Targets]:
+    """Targets whose AWS services are all at the receiver."""
+    targets = make(aws_endpoint_url=receiver.url)
+    yield targets
+    await targets.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,5 @@
 """What each kind of AWS target is sent, over real sockets and a scripted service."""
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 
@@ -19,19 +17,7 @@ from tests.targets.aws_calls import PAYLOAD, answers, body_of, make, operations,
 from tests.targets.aws_targets import ECS, LOGS, RUN, a_target, arn, template
 from tests.targets.things import REGION
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def no_credentials(no_aws_credentials: None) -> None:
-    """A machine without AWS credentials."""
-
-
-@pytest.fixture
-async def targets(receiver: Receiver) -> AsyncIterator[Targets]:
-    targets = make(aws_endpoint_url=receiver.url)
-    yield targets
-    await targets.close()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_aws_credentials")]
 
 
 async def test_a_batch_of_builds(receiver: Receiver, targets: Targets):

@@ -1,7 +1,5 @@
 """AWS targets that cannot work: refused when they are put, or when an event makes no call."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from partnerbus.model.reply import ErrorCode
@@ -16,19 +14,7 @@ from tests.targets.aws_calls import make, send
 from tests.targets.aws_targets import ECS, GOOD, LOGS, a_target, arn, template
 from tests.targets.things import ACCOUNT, a_rule
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def no_credentials(no_aws_credentials: None) -> None:
-    """A machine without AWS credentials."""
-
-
-@pytest.fixture
-async def targets(receiver: Receiver) -> AsyncIterator[Targets]:
-    targets = make(aws_endpoint_url=receiver.url)
-    yield targets
-    await targets.close()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_aws_credentials")]
 
 
 # -- what is refused when it is put ----------------------------------------------------------------------

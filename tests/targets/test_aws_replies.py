@@ -1,7 +1,6 @@
 """What an AWS service answers, and how an attempt ends by it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -17,19 +16,7 @@ from partnerbus.testing.receiver import Hang, Receiver, Respond
 from tests.targets.aws_calls import answers, make, send
 from tests.targets.aws_targets import ECS, GOOD, LOGS, a_target, arn
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def no_credentials(no_aws_credentials: None) -> None:
-    """A machine without AWS credentials."""
-
-
-@pytest.fixture
-async def targets(receiver: Receiver) -> AsyncIterator[Targets]:
-    targets = make(aws_endpoint_url=receiver.url)
-    yield targets
-    await targets.close()
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_aws_credentials")]
 
 
 @pytest.mark.parametrize(
