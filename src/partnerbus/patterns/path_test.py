@@ -200,17 +200,17 @@ class PathTest:
         below = math.nextafter(bounds[0], -math.inf)
         return bounds, [self._failed_by(sample) for sample in (below, *bounds)]
 
-    def only_texts(self) -> list[str] | None:
-        """The texts that are not like all others, if no other is; None if that is not so."""
+    def only_texts(self, most: int) -> list[str] | None:
+        """The texts that are not like all others; None if they are more than `most`, or no such texts."""
         wanted, excluded = self._wanted.texts, self._excluded.texts
         if self.has_others or not (wanted.is_simple and excluded.is_simple):
             return None
-        return [*wanted.exact, *excluded.exact]
+        return [*wanted.exact, *excluded.exact] if len(wanted.exact) + len(excluded.exact) <= most else None
 
-    def text_bounds(self) -> list[str] | None:
-        """Texts between two of which, in order, all fail the same; None if that is not so."""
-        wanted, excluded = self._wanted.texts.bounds(), self._excluded.texts.bounds()
-        if wanted is None or excluded is None or self.has_others:
+    def text_bounds(self, most: int) -> list[str] | None:
+        """Texts between two of which, in order, all fail the same; None if they are more than `most`."""
+        wanted, excluded = self._wanted.texts.bounds(most), self._excluded.texts.bounds(most)
+        if wanted is None or excluded is None or self.has_others or len(wanted | excluded) > most:
             return None
         return sorted(wanted | excluded)
 

@@ -141,15 +141,15 @@ class Terms:
     def _compared(self, test: PathTest, name: str, value: str) -> str | None:
         """Comparisons with a few texts; None if they are too many, or not all there is to compare."""
         self._names[f"others_{name}"] = test.failed_by_others
-        texts = test.only_texts()
-        if texts is not None and len(texts) <= EQUAL_TEXTS:
+        texts = test.only_texts(EQUAL_TEXTS)
+        if texts is not None:
             found = ""
             for at, text in enumerate(texts):
                 self._names[f"text_{name}_{at}"], self._names[f"equal_{name}_{at}"] = text, test.failed(text)
                 found += f"equal_{name}_{at} if {value} == text_{name}_{at} else "
             return f"({found}others_{name} if {value}.__class__ is str else {_no_text(name, value)})"
-        bounds = test.text_bounds()
-        if bounds is None or len(bounds) > (COMPARED_TEXTS if test.is_varied else TEXTS_BEFORE_MEMO):
+        bounds = test.text_bounds(COMPARED_TEXTS if test.is_varied else TEXTS_BEFORE_MEMO)
+        if bounds is None:
             return None
         segments = [test.failed_by_others, *map(test.failed, bounds)]
         found = self._segment(bounds, segments, name, value)
@@ -223,8 +223,8 @@ class Terms:
         if edges.tails:
             yield check("tails", edges.tails, at_start=False)
         if edges.heads_with_tails:
-            tail = check("tails_with", edges.tails_with_heads, at_start=False)
-            yield f"{tail} and {check('heads_with', edges.heads_with_tails, at_start=True)}"
+            head = check("heads_with", edges.heads_with_tails, at_start=True)
+            yield f"{head} and {check('tails_with', edges.tails_with_heads, at_start=False)}"
 
     def _is_one_of(self, texts: Collection[str], name: str, value: str) -> str:
         if len(texts) == 1:

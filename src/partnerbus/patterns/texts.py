@@ -125,18 +125,15 @@ class TextTable:
             found |= _matching(table.get(text[-length:]), text)
         return found
 
-    def bounds(self) -> set[str] | None:
-        """Texts between two of which, in order, all pass the same tests; None if that is not so."""
+    def bounds(self, most: int) -> set[str] | None:
+        """Texts between two of which, in order, all pass the same; None if they are more than `most`."""
         if self.folds or self._has_wildcards or self._pairs.tables or self._suffixes.tables:
             return None
+        if len(self.exact) + sum(len(table) for _, table in self._prefixes.tables) > most:
+            return None
         prefixes = self._prefixes.texts()
-        after = (after_all_with(prefix) for prefix in prefixes)
-        return {
-            *prefixes,
-            *(each for each in after if each is not None),
-            *self.exact,
-            *(f"{text}\0" for text in self.exact),
-        }
+        after = {after for after in map(after_all_with, prefixes) if after is not None}
+        return {*prefixes, *after, *self.exact, *(f"{text}\0" for text in self.exact)}
 
     def affix_tables(self) -> Sequence[tuple[str, dict[str, int]]] | None:
         """Tables of beginnings and endings, and the cut for each; None if there are other tests."""
