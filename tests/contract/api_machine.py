@@ -40,7 +40,7 @@ from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.testing.receiver import Receiver
 from partnerbus.testing.wire import Wire, WireError
 from tests.api.world import COMMON_ERRORS, RECORDED_ERRORS, RECORDED_VALUES
-from tests.contract.plausible import SOURCE, Pool, broken, plausible
+from tests.contract.plausible import OTHER_REGION, SOURCE, Pool, broken, plausible
 
 T = TypeVar("T")
 Members: TypeAlias = dict[str, object]
@@ -52,13 +52,17 @@ POSSIBLE_ERRORS = COMMON_ERRORS - {"InternalException"}
 EVERYTHING = '{"source":[{"prefix":""}]}'
 CALLERS = st.sampled_from((ACCOUNTS[0],) * 7 + (ACCOUNTS[1],))
 PAGES = 50
-STEPS = 10
+STEPS = 6
 CALLS_BETWEEN = 6
 """So many calls at least lie between two steps of another kind, which take longer and find less."""
 
-CALL = st.tuples(st.sampled_from(sorted(OPERATIONS)), st.sampled_from((True, True, True, True, False)))
-"""An operation, and whether it is called rightly."""
-
+CALLS = st.lists(
+    st.tuples(st.sampled_from(sorted(OPERATIONS)), st.sampled_from((True, True, True, True, False))),
+    min_size=6,
+    max_size=10,
+    unique_by=lambda call: call[0],
+)
+"""Operations, and whether they are called rightly. Different ones, or the simplest would be most of them."""
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true"}
 """For AWS targets, which are nowhere here; botocore shall not look around for others."""
@@ -107,8 +111,8 @@ class ApiMachine(RuleBasedStateMachine):
     # -- steps -----------------------------------------------------------------------------------------
 
     @initialize()
-    def a_customer_with_a_source(self) -> None:
-        """Where most stories begin; random calls would find the way only now and then."""
+    def a_customer_who_has_one_of_each(self) -> None:
+        """Where most stories begin; random calls would come there only now and then."""
         account = ACCOUNTS[0]
         self.ok(account, "CreatePartnerEventSource", Name=SOURCE, Account=account)
         self.ok(account, "CreateEventBus", Name=SOURCE, EventSourceName=SOURCE)
@@ -118,7 +122,7 @@ class ApiMachine(RuleBasedStateMachine):
         connection = self.ok(
             account, "CreateConnection", Name="a", AuthorizationType="BASIC", AuthParameters=basic
         )
-        self.ok(
+        destination = self.ok(
             account,
             "CreateApiDestination",
             Name="a",
@@ -126,8 +130,21 @@ class ApiMachine(RuleBasedStateMachine):
             InvocationEndpoint=self.url,
             HttpMethod="POST",
         )
+        target = {"Id": "a", "Arn": destination["ApiDestinationArn"]}
+        self.ok(account, "PutTargets", Rule="a", Targets=[target])
+        buses = [f"arn:aws:events:{region}:{account}:event-bus/default" for region in (REGION, OTHER_REGION)]
+        self.ok(account, "CreateArchive", ArchiveName="a", EventSourceArn=buses[0])
+        self.ok(
+            account,
+            "CreateEndpoint",
+            Name="a",
+            RoutingConfig=failover("arn:aws:route53:::healthcheck/h", OTHER_REGION),
+            EventBuses=[{"EventBusArn": bus} for bus in buses],
+            RoleArn=f"arn:aws:iam::{account}:role/r",
+        )
+        self.ok(account, "DescribeEndpoint", Name="a")
 
-    @rule(data=st.data(), account=CALLERS, calls=st.lists(CALL, min_size=4, max_size=8))
+    @rule(data=st.data(), account=CALLERS, calls=CALLS)
     def call(self, data: st.DataObject, account: str, calls: list[tuple[str, bool]]) -> None:
         for operation, rightly in calls:
             self.calls += 1
@@ -202,6 +219,10 @@ class ApiMachine(RuleBasedStateMachine):
         assert not wrong, wrong
         self.pool.learn(answer)
         return answer
+
+
+def failover(check: str, route: str) -> Members:
+    return {"FailoverConfig": {"Primary": {"HealthCheck": check}, "Secondary": {"Route": route}}}
 
 
 async def _asked(caller: Wire, operation: str, members: Members) -> Members | WireError:

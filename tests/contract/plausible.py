@@ -26,6 +26,7 @@ from tests.contract.shapes import breaking, fitting
 
 Draw = Any
 SOURCE = "aws.partner/acme.com/a"
+OTHER_REGION = "eu-west-1"
 NAMES = ("a", "a", "a", "default", SOURCE, "b")
 """Few, so that they meet; most are the first."""
 LEARNED_TEXTS = 60
@@ -81,8 +82,8 @@ def texts_by_member(region: str, accounts: Sequence[str], url: str) -> Mapping[s
         "PartitionKeyPath": ("$.id", "$.detail.n"),
         "InvocationEndpoint": (f"{url}/a", f"{url}/*/b"),
         "AuthorizationEndpoint": (f"{url}/token",),
-        "HomeRegion": (region, "eu-west-1"),
-        "Route": (region, "eu-west-1"),
+        "HomeRegion": (region, OTHER_REGION),
+        "Route": (region, OTHER_REGION),
         "Account": tuple(accounts),
         "Principal": (*accounts, "*"),
         "Action": ("events:PutEvents", "events:PutRule"),
@@ -126,6 +127,7 @@ def first_arns(region: str, account: str) -> Iterator[str]:
         "endpoint/a",
     ):
         yield f"arn:aws:events:{region}:{account}:{kind}"
+    yield f"arn:aws:events:{OTHER_REGION}:{account}:event-bus/default"
     yield f"arn:aws:events:{region}::event-source/{SOURCE}"
     for outside in ("sqs:{}:q", "sqs:{}:q.fifo", "lambda:{}:function:f", "kinesis:{}:stream/s"):
         yield "arn:aws:" + outside.format(f"{region}:{account}")
