@@ -29,12 +29,12 @@ JAVASCRIPT = Path(__file__).parent / "javascript"
 AWS_CLI = Path(sys.executable).with_name("aws")
 ANSWER_BYTES = 2**20
 REFUSED = re.compile(
-    r"An error occurred \((\w+)\) when calling the (\w+) operation(?: \(.*?\))?: (.*)", re.DOTALL
+    r"An error occurred \((\w+)\) when calling the \w+ operation(?: \(.*?\))?: (.*)", re.DOTALL
 )
 
 
 class Refused(Exception):
-    """The server refused, and the client understood. `kind` is the client's own word for this error."""
+    """The server refused, and the client understood. `kind` is the class it has for this, or the code."""
 
     def __init__(self, code: str, sentence: str, kind: str) -> None:
         super().__init__(f"{code}: {sentence}")
@@ -132,8 +132,8 @@ class AwsCli:
 def _refused(told: str) -> Refused:
     found = REFUSED.search(told)
     assert found is not None, told
-    code, operation, sentence = found.groups()
-    return Refused(code, sentence.strip(), operation)
+    code, sentence = found.groups()
+    return Refused(code, sentence.strip(), code)
 
 
 class JavaScript:

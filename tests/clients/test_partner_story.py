@@ -108,7 +108,7 @@ async def route(customer: Client, url: str) -> None:
 async def be_refused(customer: Client) -> None:
     """One error of each kind: one that the model knows, one that it does not, one of permissions."""
     unknown = await refusal(customer, "DescribeRule", **BUS, Name="small")
-    assert unknown.code == "ResourceNotFoundException"
+    assert unknown.code == unknown.kind == "ResourceNotFoundException"
     assert unknown.sentence == f"Rule small does not exist on EventBus {SOURCE}."
     invalid = await refusal(customer, "PutRule", **BUS, Name="a b", EventPattern="{}")
     assert invalid.code == "ValidationException"
