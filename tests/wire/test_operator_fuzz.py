@@ -40,7 +40,7 @@ BODIES: Mapping[tuple[str, str], Members] = {
     ("POST", "/webhooks"): {"name": "hook", "url": "https://example.com/", **WHOSE},
     ("POST", "/webhooks/{name}/rotate"): {"keep_seconds": 60, **WHOSE},
 }
-"""A body that is nearly good, for each route that takes one."""
+"""A body that is nearly good, for routes that take one; others get what an empty one becomes."""
 
 QUERY = (
     "account",
@@ -70,7 +70,7 @@ class Operator:
     def ask(self, method: str, path: str, body: bytes) -> None:
         """Ask, and judge the answer."""
         reply = self.client.request(method, f"/_partnerbus{path}", body, self._headers)
-        assert reply.status in (200, 400, 404, 405, 409, 413, 431), (method, path, body, reply.body)
+        assert reply.status in (200, 400, 403, 404, 405, 409, 413, 431), (method, path, body, reply.body)
         answer: Any = reply.json
         assert reply.status == 200 or answer["error"].strip()
 
@@ -83,16 +83,19 @@ def operator(process_url: str, process_data: Path) -> Iterator[Operator]:
     made.client.close()
 
 
-def test_each_route_that_takes_a_body_is_here() -> None:
-    assert set(BODIES) == {(r.method, r.path) for r in ROUTES if r.method in ("POST", "PUT")}
+TAKE_A_BODY = [(route.method, route.path) for route in ROUTES if route.method in ("POST", "PUT")]
 
 
-@pytest.mark.parametrize(("method", "path"), BODIES)
+def test_the_bodies_are_for_routes_that_there_are() -> None:
+    assert set(BODIES) <= set(TAKE_A_BODY)
+
+
+@pytest.mark.parametrize(("method", "path"), TAKE_A_BODY)
 @CALM
 @given(data=st.data())
 def test_nearly_good_bodies(operator: Operator, method: str, path: str, data: st.DataObject) -> None:
     named = path.replace("{account}", ACCOUNT).replace("{name}", "key")
-    operator.ask(method, named, data.draw(bodies(BODIES[method, path])))
+    operator.ask(method, named, data.draw(bodies(BODIES.get((method, path), {}))))
 
 
 @pytest.mark.parametrize("path", sorted({route.path for route in ROUTES}))
