@@ -9,7 +9,7 @@ PARALLEL := --numprocesses auto --dist loadfile
 LOCKED := --only-binary :all: --require-hashes
 JAVASCRIPT := tests/clients/javascript
 
-.PHONY: help install demo javascript test test-fast check format lock clean
+.PHONY: help install demo javascript test test-fast soak check format lock clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -40,11 +40,14 @@ $(JAVASCRIPT)/node_modules/.package-lock.json: $(JAVASCRIPT)/package-lock.json
 # Without npm, or without its registry, the tests of the JavaScript SDK are skipped; where CI is set they fail.
 test: $(DEV)  ## every test
 	-@$(MAKE) --no-print-directory javascript
-	$(BIN)/python -m pytest $(PARALLEL) -m "not fault"
-	$(BIN)/python -m pytest -m fault
+	$(BIN)/python -m pytest $(PARALLEL) -m "not fault and not soak"
+	$(BIN)/python -m pytest -m "fault and not soak"
 
 test-fast: $(DEV)  ## the tests that kill nothing and take no time; under a minute
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not fault"
+
+soak: $(DEV)  ## the long forms of the fault tests: 200 kills, minutes of standing still; about half an hour
+	$(BIN)/python -m pytest -m soak
 
 check: $(DEV)  ## lint, format, types and import layers
 	$(BIN)/ruff check .

@@ -45,6 +45,15 @@ async def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert report.ends == 12
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(14_400)
+async def test_killed_at_200_random_moments(tmp_path: Path) -> None:
+    chance = random.Random(200)
+    report = await crash_run(tmp_path, [KillAfter(chance.randint(1, 300)) for _ in range(200)], events=200)
+    assert report.faults() == []
+    assert report.ends == 200
+
+
 async def test_stopped_at_random_moments(tmp_path: Path) -> None:
     chance = random.Random(4)
     report = await crash_run(tmp_path, [StopAfter(chance.randint(1, 300)) for _ in range(4)], events=200)

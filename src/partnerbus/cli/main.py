@@ -18,6 +18,7 @@ from partnerbus.cli.node import clock, ledger, reset, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
 from partnerbus.cli.targets import target
+from partnerbus.cli.torture import torture
 from partnerbus.cli.webhooks import webhook
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 
@@ -43,6 +44,7 @@ for command in (
     clock,
     reset,
     pattern,
+    torture,
 ):
     partnerbus.add_command(command)
 

@@ -15,7 +15,7 @@ outside (what the targets received) and from inside (the ledger, the dead letter
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -27,10 +27,10 @@ import msgspec
 from partnerbus.engine.attempts import NO_ATTEMPTS_LEFT
 from partnerbus.kernel.failpoints import VARIABLE, Failpoint
 from partnerbus.model import arns
-from partnerbus.store.protocol import Ledger
+from partnerbus.testing.crash_report import RETRIES_OF_THE_SICK, SICK_EVERY, CrashReport
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Receiver, Respond
-from partnerbus.testing.server_process import ServerDied, ServerProcess
+from partnerbus.testing.server_process import PARTNERBUS, ServerDied, ServerProcess
 from partnerbus.testing.wire import Wire, WireError
 
 CUSTOMER = "111122223333"
@@ -42,10 +42,9 @@ DEAD_LETTER_QUEUE = f"arn:aws:sqs:us-east-1:{CUSTOMER}:dead"
 SHIFT = timedelta(seconds=61)
 """By how much the clock is shifted, again and again: beyond a lease, and to the next sweep."""
 
-SICK_EVERY = 25
-"""One event in so many goes to the two targets that never take it."""
-RETRIES_OF_THE_SICK = 2
 PUBLISHERS = 8
+FLOWING = 50
+"""After so many acknowledged events there are some in every state."""
 PATIENCE_SECONDS = 180.0
 
 
@@ -68,80 +67,46 @@ class StopAfter(msgspec.Struct, frozen=True):
     acknowledged: int
 
 
-End: TypeAlias = KillAt | KillAfter | StopAfter
+class Trouble(msgspec.Struct, frozen=True):
+    """Do something to the server while it works: `make` returns once the server may work again, or is gone.
+
+    In the end it dies by `kill -9`.
+    """
+
+    make: Callable[[ServerProcess], Awaitable[None]]
+
+
+End: TypeAlias = KillAt | KillAfter | StopAfter | Trouble
 """How the server ends once."""
 
-
-class CrashReport(msgspec.Struct, kw_only=True):
-    """What was counted. Numbers are those of events."""
-
-    acknowledged: set[int]
-    sent: int = 0
-    ends: int = 0
-    statuses: list[int] = []
-    """How the server exited when it was asked to stop."""
-    not_reached: list[Failpoint] = []
-    received: dict[str, Counter[int]] = {}
-    dead_letters: Counter[int] = Counter()
-    given_up: set[int] = set()
-    """What the second of the sick targets never took and is a dead letter on our own list."""
-    unseen: set[int] = set()
-    """What of that is there because kills used up its attempts."""
-    ledger: Ledger = Ledger(log="")
-    archived: int = 0
-
-    def faults(self) -> list[str]:
-        """What is wrong, as sentences; empty if every promise was kept."""
-        sick = {number for number in self.acknowledged if number % SICK_EVERY == 0}
-        expected = {
-            "/all": self.acknowledged,
-            "/even": {number for number in self.acknowledged if number % 2 == 0},
-            "/refuses": sick,
-            "/down": sick - self.unseen,
-        }
-        faults = [f"never passed: {point}" for point in self.not_reached]
-        faults += [f"asked to stop, it exited with status {status}" for status in self.statuses if status]
-        for path, numbers in expected.items():
-            arrived = self.received[path]
-            faults += [f"{path}: acknowledged {n}, never arrived" for n in sorted(numbers - arrived.keys())]
-            faults += [f"{path}: {n} was never sent" for n in sorted(n for n in arrived if n >= self.sent)]
-        faults += [f"dead-letter queue: {n} never arrived" for n in sorted(sick - self.dead_letters.keys())]
-        faults += [f"/down: {n} is no dead letter" for n in sorted(sick - self.given_up)]
-        faults += [f"/even: got {n}" for n in self.received["/even"] if n % 2]
-        faults += [
-            f"/down: {n} was tried {count} times"
-            for n, count in self.received["/down"].items()
-            if count > 1 + RETRIES_OF_THE_SICK
-        ]
-        return faults + self._ledger_faults()
-
-    def _ledger_faults(self) -> list[str]:
-        has = self.ledger
-        faults = []
-        if has.accepted < len(self.acknowledged):
-            faults.append(f"ledger: {has.accepted} accepted, {len(self.acknowledged)} acknowledged")
-        if has.accepted != has.unmatched + has.matched + has.unrouted:
-            faults.append(f"ledger: events do not balance: {has}")
-        if has.owed != has.delivered + has.dead + has.dropped + has.cancelled + has.pending:
-            faults.append(f"ledger: deliveries do not balance: {has}")
-        if has.accepted != self.archived:
-            faults.append(f"archive: {self.archived} events, {has.accepted} accepted")
-        if has.pending or has.unrouted:
-            faults.append(f"ledger: not at rest: {has}")
-        return faults
+Progress: TypeAlias = Callable[[CrashReport], None]
 
 
-async def crash_run(folder: Path, plan: list[End], *, events: int = 400) -> CrashReport:
-    """Live through `plan`, with at least `events` acknowledged after each start."""
+async def crash_run(
+    folder: Path,
+    plan: Sequence[End],
+    *,
+    events: int = 400,
+    program: Sequence[str] | None = None,
+    progress: Progress = lambda _report: None,
+) -> CrashReport:
+    """Live through `plan` in `folder`, and after its last end with at least `events` more acknowledged.
+
+    `program` becomes the server (see `ServerProcess`); `progress` is told after each end.
+    """
     async with Receiver() as receiver:
         receiver.script("/refuses", Respond(status=400))
         receiver.script("/down", Respond(status=503))
         receiver.respond("/", _sqs)
         options = ["--auth", "none", "--allow-private-targets", "--test-clock", "--log-level", "error"]
         options += ["--keep-events-seconds", "60", "--aws-endpoint-url", receiver.url]
-        server = ServerProcess(folder / "data", *options, log=folder / "log")
+        server = ServerProcess(folder / "data", *options, log=folder / "log", program=program or PARTNERBUS)
         run = _Run(server, receiver, events)
-        await run.live(plan)
+        try:
+            await run.live(plan, progress)
+        finally:
+            if server.is_running:
+                await server.kill()
         return run.report
 
 
@@ -156,7 +121,7 @@ class _Run:
         self._up = asyncio.Event()
         self._progress = asyncio.Condition()
 
-    async def live(self, plan: list[End]) -> None:
+    async def live(self, plan: Sequence[End], progress: Progress) -> None:
         await self._server.start()
         await self._prepare()
         await self._server.stop()
@@ -165,6 +130,7 @@ class _Run:
             work.append(group.create_task(self._churn()))
             for end in plan:
                 await self._live_once(end)
+                progress(self.report)
             await self._start({})
             await self._acknowledged(self._events)
             for task in work:
@@ -184,6 +150,13 @@ class _Run:
         if isinstance(end, KillAt):
             await self._start({VARIABLE: f"{end.failpoint}=kill@{end.nth}"})
             await self._killed_at(end.failpoint)
+        elif isinstance(end, Trouble):
+            await self._start({})
+            await self._acknowledged(FLOWING)
+            await end.make(self._server)
+            if self._server.is_running:
+                await self._acknowledged(FLOWING)
+            await self._server.kill()
         else:
             await self._start({})
             await self._acknowledged(end.acknowledged)

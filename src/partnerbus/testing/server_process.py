@@ -6,10 +6,12 @@ import re
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+PARTNERBUS = (sys.executable, "-m", "partnerbus")
 
 _READY = re.compile(rb"https?://[^\s]+:\d+")
 READY_SECONDS = 120.0
@@ -21,7 +23,10 @@ class ServerDied(Exception):
 
 
 class ServerProcess:
-    """A server on a free port. `url` is known once it started; it may be started again after it died."""
+    """A server on a free port. `url` is known once it started; it may be started again after it died.
+
+    `program` is what takes the place of `python -m partnerbus`, and in the end becomes it.
+    """
 
     def __init__(
         self,
@@ -29,17 +34,19 @@ class ServerProcess:
         *arguments: str,
         environment: Mapping[str, str] | None = None,
         log: Path | None = None,
+        program: Sequence[str] = PARTNERBUS,
     ) -> None:
         self.data = data
         self.url = ""
         self._arguments = arguments
         self._environment = dict(environment or {})
         self._log = log
+        self._program = program
         self._process: Process | None = None
 
     async def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Start it and return once it is ready; `environment` adds to this start's alone."""
-        command = [sys.executable, "-m", "partnerbus", "serve", "--port", "0", "--data", str(self.data)]
+        command = [*self._program, "serve", "--port", "0", "--data", str(self.data)]
         log = self._log.open("ab") if self._log else None
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -77,6 +84,10 @@ class ServerProcess:
     @property
     def pid(self) -> int:
         return self._running().pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
 
     async def __aenter__(self) -> Self:
         await self.start()
