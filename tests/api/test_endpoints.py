@@ -2,11 +2,13 @@
 
 import json
 import re
+from collections.abc import Sequence
 
 import msgspec
 import pytest
 
 from partnerbus.model.arns import bus_arn
+from partnerbus.model.delivery import Record
 from partnerbus.model.resources import EndpointHealth, GlobalEndpoint
 from partnerbus.store.protocol import START
 from tests.api.world import CUSTOMER, OTHER, REGION, Caller, World, refusal
@@ -208,11 +210,13 @@ class Through:
         found: dict = answer["Entries"][0]
         return found
 
-    async def stored(self, arn: str) -> list[dict]:
+    async def records(self, arn: str) -> Sequence[Record]:
         bus = self.world.services.catalog.bus_by_arn(arn)
         assert bus is not None
-        records = await self.world.services.store.read(bus.log, START)
-        return [json.loads(record.event.encode()) for record in records]
+        return await self.world.services.store.read(bus.log, START)
+
+    async def stored(self, arn: str) -> list[dict]:
+        return [json.loads(record.event.encode()) for record in await self.records(arn)]
 
     async def set_health(self, health: EndpointHealth) -> None:
         catalog = self.world.services.catalog
@@ -234,6 +238,13 @@ async def test_both_buses_get_the_event(through: Through) -> None:
     assert (copy["region"], copy["resources"]) == (REGION, ["r", ARN])
     assert copy["id"] != taken["id"]
     assert taken | {"id": "", "resources": []} == copy | {"id": "", "resources": []}
+
+
+async def test_no_rule_forwards_the_copy_once_more(through: Through) -> None:
+    """It has come through a bus, and such events are not forwarded a second time."""
+    await through.put()
+    [taken], [copy] = await through.records(HERE), await through.records(THERE)
+    assert (taken.via, copy.via) == (None, HERE)
 
 
 async def test_while_it_is_unhealthy_the_secondary_bus_takes_them(through: Through) -> None:

@@ -54,6 +54,8 @@ def set_up(url: str, hook: str) -> None:
     destination = customer.create_api_destination(
         Name="hook", ConnectionArn=made["ConnectionArn"], InvocationEndpoint=hook, HttpMethod="POST"
     )
+    arn = f"arn:aws:events:{REGION}:{CUSTOMER}:event-bus/default"
+    customer.create_archive(ArchiveName="all", EventSourceArn=arn)
     customer.update_event_bus(Name="default", LogConfig={"Level": "TRACE", "IncludeDetail": "FULL"})
     for bus in (SOURCE, "default"):
         customer.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"detail-type": ["t"]}))
@@ -83,6 +85,7 @@ def is_as_new(url: str) -> bool:
         *customer.list_api_destinations()["ApiDestinations"],
         *customer.list_event_sources()["EventSources"],
         *customer.list_endpoints()["Endpoints"],
+        *customer.list_archives()["Archives"],
     ]
     customer.close()
     return buses == ["default"] and left == []
@@ -116,6 +119,9 @@ def test_what_hung_or_waited_is_never_delivered(bus: BusInThread) -> None:
         put(bus.url, 100)
         bus.idle()
         assert numbers(bus.received(2, "/hook")) == [100, 100]
+        client = client_of(bus.url, CUSTOMER)
+        assert client.describe_archive(ArchiveName="all")["EventCount"] == 1
+        client.close()
         bus.reset()
         bus.script("/hook", Hang())
 
