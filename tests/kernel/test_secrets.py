@@ -27,3 +27,11 @@ def test_another_key_does_not_open_it() -> None:
     sealed = SecretBox(Fernet.generate_key()).seal("s3cret")
     with pytest.raises(ConfigurationError, match="does not open"):
         SecretBox(Fernet.generate_key()).open(sealed)
+
+
+def test_a_process_that_died_while_it_made_the_key_harms_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.with_suffix(".draft").write_bytes(b"half a k")
+    sealed = SecretBox.from_file(path).seal("s3cret")
+    assert SecretBox.from_file(path).open(sealed) == "s3cret"
+    assert [each.name for each in tmp_path.iterdir()] == ["secret.key"]

@@ -17,23 +17,11 @@ class SecretBox:
     @classmethod
     def from_file(cls, path: Path) -> "SecretBox":
         """Read the key file, or make it with mode 0600. Refuses one that others may read."""
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            if path.stat().st_mode & 0o077:
-                raise ConfigurationError(f"{path} may be read by others; make it mode 0600") from None
-            return cls(path.read_bytes().strip())
-        key = Fernet.generate_key()
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-        return cls(key)
+        if not path.exists():
+            _make_key_file(path)
+        if path.stat().st_mode & 0o077:
+            raise ConfigurationError(f"{path} may be read by others; make it mode 0600")
+        return cls(path.read_bytes().strip())
 
     def seal(self, secret: str) -> str:
         """Encrypt `secret` to text that is safe to store."""
@@ -45,3 +33,19 @@ class SecretBox:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise ConfigurationError("a stored secret does not open with this key file") from None
+
+
+def _make_key_file(path: Path) -> None:
+    """Write a new key under another name first: a process that dies on the way leaves no half of a key."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(Fernet.generate_key())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -19,7 +19,7 @@ LOCK = "partnerbus.lock"
 APPLICATION_ID = 0x70627573
 """`pbus`, in the header of every file that is ours."""
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 OLDEST_SQLITE = (3, 37, 0)
 """The first one with STRICT tables."""
@@ -43,6 +43,9 @@ PRAGMAS = (
 
 END = 2**63 - 1
 """The position after every record: the largest number that fits."""
+
+_MISSHAPEN = (msgspec.DecodeError, TypeError, ValueError, LookupError, OverflowError)
+"""What comes of reading a row that no version of us wrote: a damaged page may have any."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -145,10 +148,10 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors in the block into ours."""
+    """Turn SQLite's errors in the block, and what rows of a wrong shape lead to, into ours."""
     try:
         yield
-    except (sqlite3.Error, msgspec.DecodeError, OSError) as error:
+    except (sqlite3.Error, OSError, *_MISSHAPEN) as error:
         raise unavailable(path, error) from error
 
 
@@ -161,7 +164,7 @@ def unavailable(path: Path, error: Exception) -> StoreError:
             return StoreUnavailable(f"{path} cannot be written: {error}.")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return StoreUnavailable(f"{path} is damaged ({error}): restore it from a copy.")
-    if isinstance(error, msgspec.DecodeError):
+    if isinstance(error, _MISSHAPEN):
         return StoreUnavailable(f"{path} is damaged ({error}): restore it from a copy.")
     return StoreUnavailable(f"{path} cannot be used right now: {error}.")
 

@@ -20,7 +20,7 @@ _decode_last = msgspec.json.Decoder(Last).decode
 
 _COLUMNS = (
     f"d.position, d.subscription, s.name, lane.name, l.name, d.state, d.attempts_made, {OWED_AT}, d.due_at, "
-    "d.settled_at, d.redriven, d.attempts, d.last, r.stored_at, r.via, r.body"
+    "d.settled_at, d.redriven, d.attempts, d.last, r.stored_at, r.via, r.body, r.checksum"
 )
 _NAMES = (
     "CROSS JOIN logs l ON l.id = r.log CROSS JOIN names s ON s.id = d.subscription "
@@ -167,7 +167,7 @@ def _delivery(row: Row) -> Delivery:
         attempts=attempts,
         last=_settlement(row[12], attempts),
         redriven=redriven,
-        record=make_record(log, (position, *row[13:16])),
+        record=make_record(log, (position, *row[13:17])),
     )
 
 

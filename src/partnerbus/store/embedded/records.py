@@ -6,6 +6,7 @@ from datetime import datetime
 from hashlib import blake2b
 from itertools import takewhile
 from typing import NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -19,10 +20,10 @@ from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import LIVE, START, Kept, LogInfo, LogSize, Place
 
 _INSERT = (
-    "INSERT INTO records (position, log, stored_at, dedup_id, via, body, trimmed, minute) {rows} "
+    "INSERT INTO records (position, log, stored_at, dedup_id, via, body, trimmed, minute, checksum) {rows} "
     "ON CONFLICT (dedup_id) DO NOTHING"
 )
-RECORD_COLUMNS = "r.position, r.stored_at, r.via, r.body"
+RECORD_COLUMNS = "r.position, r.stored_at, r.via, r.body, r.checksum"
 _OWED, _CLAIMED, DEAD = (
     NUMBERS[state] for state in (DeliveryState.OWED, DeliveryState.CLAIMED, DeliveryState.DEAD)
 )
@@ -37,8 +38,9 @@ class NewRow(NamedTuple):
     dedup_id: bytes
     via: str | None
     body: bytes
-    trimmed: int = 0
-    minute: int | None = None
+    trimmed: int
+    minute: int | None
+    checksum: int
 
 
 class Appending(msgspec.Struct, frozen=True, gc=False):
@@ -49,9 +51,16 @@ class Appending(msgspec.Struct, frozen=True, gc=False):
     now: int
 
 
-def make_record(log: str, row: tuple[int, int, str | None, bytes]) -> Record:
-    """The record in a row of `RECORD_COLUMNS`."""
-    position, stored_at, via, body = row
+def checksum(position: int, body: bytes) -> int:
+    """What tells a body at its position from all that a disk may make of it (CRC-32)."""
+    return crc32(body, position & 0xFFFFFFFF)
+
+
+def make_record(log: str, row: tuple[int, int, str | None, bytes, int]) -> Record:
+    """The record in a row of `RECORD_COLUMNS`; a `msgspec.DecodeError` if it is not what was stored there."""
+    position, stored_at, via, body, expected = row
+    if checksum(position, body) != expected:
+        raise msgspec.DecodeError(f"the event at position {position} is not what was stored there")
     return Record(
         log=log, position=position, stored_at=from_micros(stored_at), event=decode_event(body), via=via
     )
@@ -74,8 +83,12 @@ def _new_rows(tables: Tables, command: Appending) -> list[NewRow]:
     for new, body in zip(command.records, command.bodies, strict=True):
         tables.position += 1
         log_id = tables.log(new.log).id
-        rows.append(NewRow(tables.position, log_id, stamp, new.dedup_id, new.via, body))
+        rows.append(_new_row(tables.position, log_id, stamp, new, body))
     return rows
+
+
+def _new_row(position: int, log_id: int, stamp: int, new: NewRecord, body: bytes) -> NewRow:
+    return NewRow(position, log_id, stamp, new.dedup_id, new.via, body, 0, None, checksum(position, body))
 
 
 def _insert(tables: Tables, rows: Sequence[NewRow]) -> dict[bytes, int]:
@@ -146,14 +159,17 @@ def keep(tables: Tables, kept: Sequence[Kept], stored_at: Sequence[int]) -> list
 
 def _kept_row(position: int, log: Log, kept: Kept) -> NewRow:
     event = kept.record.event
+    body = event.encode()
     return NewRow(
         position,
         log.id,
         log.stored_at,
         _kept_id(kept),
         kept.record.via,
-        event.encode(),
+        body,
+        trimmed=0,
         minute=minute_of(event.time),
+        checksum=checksum(position, body),
     )
 
 

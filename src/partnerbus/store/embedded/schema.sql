@@ -1,4 +1,4 @@
--- The whole state of an embedded store, version 4 (PRAGMA user_version).
+-- The whole state of an embedded store, version 5 (PRAGMA user_version).
 -- Instants are integer microseconds since 1970, UTC. Names are stored once and used by number.
 
 -- What must never go back, even if the rows that carried it are gone.
@@ -46,7 +46,8 @@ CREATE TABLE records (
     via TEXT,
     body BLOB NOT NULL,
     trimmed INTEGER NOT NULL,    -- 1 once only dead letters have it: it is in its log no longer
-    minute INTEGER               -- of the event's time, in minutes since 1970; NULL if it was not kept by a router
+    minute INTEGER,              -- of the event's time, in minutes since 1970; NULL if it was not kept by a router
+    checksum INTEGER NOT NULL    -- of the body at its position: SQLite does not see a bit that turned
 ) STRICT;
 
 CREATE INDEX records_of_log ON records (log, trimmed);  -- an index ends with the row's key, the position
