@@ -79,6 +79,12 @@ class ResetContract:
         with pytest.raises(RevisionConflict):
             await store.put("bus:1", b"w", revision)
 
+    async def test_positions_go_on_over_a_restart(self, store: Store, maker: StoreMaker) -> None:
+        before = await fill(store, 3)
+        await store.reset([])
+        after = await fill(await maker.reopen(), 1)
+        assert after[0].position > before[-1].position
+
     async def test_a_claim_from_before_is_held_no_more(self, store: Store) -> None:
         records = await fill(store, 1)
         [claim] = await owe(store, records, born=True)
