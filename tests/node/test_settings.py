@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from partnerbus.kernel.errors import ConfigurationError
-from partnerbus.node.settings import AuthMode, LogLevel, Settings, load_settings, table
+from partnerbus.node.load_settings import load_settings
+from partnerbus.node.settings import AuthMode, LogLevel, Settings, table
 from partnerbus.node.settings_page import settings_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -13,7 +13,7 @@ from partnerbus.api.admin import AdminAnswer
 from partnerbus.api.admin.face import ErrorBody
 from partnerbus.cli.reach import reach
 from partnerbus.node.folder import DataFolder
-from partnerbus.node.settings import load_settings
+from partnerbus.node.load_settings import load_settings
 
 V = TypeVar("V", bound=msgspec.Struct)
 

@@ -14,7 +14,8 @@ import click
 
 from partnerbus import __version__
 from partnerbus.cli.asking import config_option
-from partnerbus.node.settings import ServiceUrls, Setting, Settings, load_settings, table
+from partnerbus.node.load_settings import load_settings
+from partnerbus.node.settings import ServiceUrls, Setting, Settings, table
 
 ENOUGH_FILES = 65_536
 

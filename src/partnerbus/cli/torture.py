@@ -16,7 +16,7 @@ import msgspec
 
 from partnerbus.cli.asking import config_option, pairs
 from partnerbus.kernel.errors import ConfigurationError
-from partnerbus.node.settings import load_settings
+from partnerbus.node.load_settings import load_settings
 
 if TYPE_CHECKING:
     from partnerbus.testing.crash_report import CrashReport
