@@ -1,6 +1,7 @@
 """What values of a path fail, remembered: most paths have the same few values again and again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import inf, nextafter
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
@@ -18,6 +19,27 @@ eight comes again among the next as many."""
 
 LONGEST_TEXT = 256
 """Longer texts are not remembered."""
+
+
+class Segments(dict[int, int | None]):
+    """`segments[bisect(bounds, value)]` is what a float fails where only numbers count, moved down by `shift`.
+
+    A segment is worked out when a number is in it: to do it for all, two for each range of a block, would make
+    every change of a large block a pause.
+    """
+
+    __slots__ = ("_bounds", "_shift", "_test")
+
+    def __init__(self, test: "PathTest", bounds: Sequence[float], shift: int) -> None:
+        super().__init__()
+        self._test = test
+        self._bounds = bounds
+        self._shift = shift
+
+    def __missing__(self, at: int) -> int:
+        sample = self._bounds[at - 1] if at else nextafter(self._bounds[0], -inf)
+        failed = self[at] = self._test.failed(sample) >> self._shift
+        return failed
 
 
 class WholeNumbers(dict[object, int]):

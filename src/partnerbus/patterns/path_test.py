@@ -9,16 +9,15 @@ Values are as msgspec decodes them, `UNSET` for a field that is not there. An ar
 in it, of which one must pass; objects in its place or inside are as if not there.
 """
 
-import math
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import UNSET
 
+from partnerbus.patterns.affixes import set_bits
 from partnerbus.patterns.matching import LITERAL_VALUES, Accepts, Value, accepts_any
 from partnerbus.patterns.memo import Memo
 from partnerbus.patterns.numbers import Number, as_number
-from partnerbus.patterns.ranges import RangeTable, Segment, point, segment
+from partnerbus.patterns.ranges import RangeTable, Segment, joined, point, segment
 from partnerbus.patterns.syntax import AnythingBut, Exists, LiteralIs, Matcher, NumberIs, Range
 from partnerbus.patterns.texts import Edges, TextTable
 
@@ -37,18 +36,23 @@ class _Wanted:
         self.literals: dict[bool | None, int] = {}
         self.others: dict[tuple[Matcher, ...], tuple[Accepts, int]] = {}
 
-    def change(self, matcher: Matcher, bits: int, *, adding: bool) -> None:
-        found = _as_segment(matcher)
-        if found is not None:
-            if self.ranges is NO_RANGES:
-                self.ranges = RangeTable()
-            (self.ranges.add if adding else self.ranges.remove)(*found, bits)
-        elif isinstance(matcher, LiteralIs):
-            literal = LITERAL_VALUES[matcher.literal]
-            before = self.literals.get(literal, 0)
-            self.literals[literal] = before | bits if adding else before & ~bits
-            if not self.literals[literal]:
-                del self.literals[literal]
+    def change(self, matchers: Iterable[Matcher], bits: int, *, adding: bool) -> None:
+        """Add or remove all that one clause wants."""
+        ranges: list[Segment] = []
+        for matcher in matchers:
+            found = _as_segment(matcher)
+            if found is not None:
+                ranges.append(found)
+            else:
+                self._change_one(matcher, bits, adding=adding)
+        if ranges and self.ranges is NO_RANGES:
+            self.ranges = RangeTable()
+        for low, high in joined(ranges):
+            self.ranges.toggle(low, high, bits)
+
+    def _change_one(self, matcher: Matcher, bits: int, *, adding: bool) -> None:
+        if isinstance(matcher, LiteralIs):
+            set_bits(self.literals, LITERAL_VALUES[matcher.literal], bits, adding=adding)
         else:
             if self.texts is NO_TEXTS:
                 self.texts = TextTable()
@@ -80,7 +84,7 @@ class _Wanted:
         else:
             number = as_number(value)  # type: ignore[arg-type]  # nothing else is left
             if number.value is not None:
-                found = self.ranges.masks[bisect_right(self.ranges.bounds, number.value)]
+                found = self.ranges.hits(number.value)
             else:
                 found = 0
             value = number
@@ -124,6 +128,7 @@ class PathTest:
         if sum(isinstance(matcher, AnythingBut) for matcher in matchers) > 1:
             self._wanted.change_other(matchers, bit, adding=adding)
             matchers = tuple(matcher for matcher in matchers if isinstance(matcher, Exists))
+        wanted: list[Matcher] = []
         for matcher in matchers:
             match matcher:
                 case Exists(present=True):
@@ -134,10 +139,10 @@ class PathTest:
                     self._but = _with(self._but, bit, adding)
                     if self._excluded is NOTHING_WANTED:
                         self._excluded = _Wanted()
-                    for each in excluded:
-                        self._excluded.change(each, bit, adding=adding)
+                    self._excluded.change(excluded, bit, adding=adding)
                 case _:
-                    self._wanted.change(matcher, bit, adding=adding)
+                    wanted.append(matcher)
+        self._wanted.change(wanted, bit, adding=adding)
 
     # -- one value -------------------------------------------------------------------------------------
 
@@ -193,12 +198,10 @@ class PathTest:
         others = self.if_absent | self._present | self._but
         return self.only_numbers and not (others or self._wanted.literals)
 
-    def number_table(self) -> tuple[list[float], list[int]]:
-        """Bounds, and the bits that a float between two of them fails, where only numbers count."""
-        wanted, excluded = self._wanted.ranges, self._excluded.ranges
-        bounds = sorted({*wanted.bounds, *excluded.bounds})
-        below = math.nextafter(bounds[0], -math.inf)
-        return bounds, [self._failed_by(sample) for sample in (below, *bounds)]
+    def number_bounds(self) -> list[float]:
+        """Numbers between two of which, in order, all fail the same, where only numbers count."""
+        wanted, excluded = self._wanted.ranges.bounds, self._excluded.ranges.bounds
+        return [*dict.fromkeys(sorted(wanted + excluded))] if wanted and excluded else wanted or excluded
 
     def only_texts(self, most: int) -> list[str] | None:
         """The texts that are not like all others; None if they are more than `most`, or no such texts."""

@@ -3,11 +3,17 @@
 The bounds of all ranges cut the numbers into segments. A segment knows, as a mask, the ranges that cover
 it, so one bisection answers for all of them. A range is half open, `low <= number < high`; the next double
 after a bound makes any other kind of range one of these.
+
+A change touches two bounds only: each says which ranges begin or end there, and the mask of a segment is that
+of the one before it with these changed. Masks are made as far as numbers ask for them, and forgotten from a
+changed bound on.
 """
 
 import math
 from bisect import bisect_left, bisect_right
-from collections import Counter
+from collections.abc import Iterable
+from itertools import accumulate
+from operator import xor
 
 from partnerbus.patterns.syntax import Range
 
@@ -30,43 +36,48 @@ def point(number: float) -> Segment:
     return number, math.nextafter(number, math.inf)
 
 
-class RangeTable:
-    """Masks by number: `masks[bisect_right(bounds, number)]` has the bits of all ranges it is in."""
+def joined(ranges: Iterable[Segment]) -> list[Segment]:
+    """The same numbers in ranges that are not empty, and of which no two meet."""
+    found: list[Segment] = []
+    for low, high in sorted(ranges):
+        if found and low <= found[-1][1]:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        elif low < high:
+            found.append((low, high))
+    return found
 
-    __slots__ = ("_uses", "bounds", "masks")
+
+class RangeTable:
+    """Masks by number. Ranges under the same bits must not meet: see `joined`."""
+
+    __slots__ = ("_edges", "_masks", "bounds")
 
     def __init__(self) -> None:
         self.bounds: list[float] = []
-        self.masks = [0]
-        self._uses = Counter[float]()
+        self._edges: list[int] = []
+        """By bound, the bits of the ranges that begin or end there."""
+        self._masks = [0]
+        """Of the first segments, as far as they are known."""
 
-    def add(self, low: float, high: float, bits: int) -> None:
-        self._cut(low)
-        self._cut(high)
-        for at in self._covered(low, high):
-            self.masks[at] |= bits
+    def hits(self, number: float) -> int:
+        """The bits of all ranges that `number` is in."""
+        at, masks = bisect_right(self.bounds, number), self._masks
+        if at >= len(masks):
+            masks[-1:] = accumulate(self._edges[len(masks) - 1 : at], xor, initial=masks[-1])
+        return masks[at]
 
-    def remove(self, low: float, high: float, bits: int) -> None:
-        """Undo an `add`; whoever has several ranges under the same bits removes all of them."""
-        for at in self._covered(low, high):
-            self.masks[at] &= ~bits
-        self._mend(low)
-        self._mend(high)
+    def toggle(self, low: float, high: float, bits: int) -> None:
+        """Add a range, or remove one that was added."""
+        self._toggle(low, bits)
+        self._toggle(high, bits)
 
-    def _covered(self, low: float, high: float) -> range:
-        return range(bisect_right(self.bounds, low), bisect_right(self.bounds, high))
-
-    def _cut(self, bound: float) -> None:
-        self._uses[bound] += 1
-        if self._uses[bound] == 1:
-            at = bisect_left(self.bounds, bound)
+    def _toggle(self, bound: float, bits: int) -> None:
+        at = bisect_left(self.bounds, bound)
+        del self._masks[at + 1 :]
+        if at == len(self.bounds) or self.bounds[at] != bound:
             self.bounds.insert(at, bound)
-            self.masks.insert(at, self.masks[at])
-
-    def _mend(self, bound: float) -> None:
-        self._uses[bound] -= 1
-        if not self._uses[bound]:
-            del self._uses[bound]
-            at = bisect_left(self.bounds, bound)
-            del self.bounds[at]
-            del self.masks[at + 1]
+            self._edges.insert(at, bits)
+        elif self._edges[at] != bits:
+            self._edges[at] ^= bits
+        else:
+            del self.bounds[at], self._edges[at]

@@ -24,7 +24,7 @@ from typing import Any
 from msgspec import UNSET
 
 from partnerbus.patterns.affixes import after_all_with
-from partnerbus.patterns.memo import WholeNumbers
+from partnerbus.patterns.memo import Segments, WholeNumbers
 from partnerbus.patterns.numbers import EXACT_INTEGERS
 from partnerbus.patterns.path_test import PathTest
 from partnerbus.patterns.texts import Edges, TextTable
@@ -100,16 +100,17 @@ class Terms:
 
     def _floats(self, test: PathTest, name: str, value: str, shift: int) -> str:
         """Where only numbers pass. One that may have been an integer too large for a double is an error."""
-        bounds, segments = test.number_table()
+        bounds = test.number_bounds()
         low, high = bisect_left(bounds, -EXACT_INTEGERS), bisect_right(bounds, EXACT_INTEGERS)
         bounds = [-EXACT_INTEGERS, *bounds[low:high], nextafter(EXACT_INTEGERS, inf)]
-        failed: list[int | None] = [None, *(mask >> shift for mask in segments[low : high + 1]), None]
+        segments = Segments(test, bounds, shift)
+        segments[0] = segments[len(bounds)] = None
         self._names[f"bits_{name}"] = test.bits >> shift
-        return f"({self._segment(bounds, failed, name, value)} if {value} is not None else bits_{name})"
+        return f"({self._segment(bounds, segments, name, value)} if {value} is not None else bits_{name})"
 
     def _numbers(self, test: PathTest, name: str, value: str, shift: int) -> str:
-        bounds, segments = test.number_table()
-        found = self._segment(bounds, [failed >> shift for failed in segments], name, value)
+        bounds = test.number_bounds()
+        found = self._segment(bounds, Segments(test, bounds, shift), name, value)
         self._names[f"whole_{name}"] = WholeNumbers(test, shift)
         self._names[f"test_{name}"] = lambda found: test.failed(found) >> shift
         return (
@@ -118,14 +119,14 @@ class Terms:
         )
 
     def _segment(
-        self, bounds: Sequence[float] | Sequence[str], segments: Sequence[int | None], name: str, value: str
+        self, bounds: Sequence[float] | Sequence[str], segments: Segments | Sequence[int], name: str, value: str
     ) -> str:
         """What is failed by a number, from the segment it is in."""
         if len(bounds) > COMPARED_BOUNDS:
             self._names[f"bounds_{name}"], self._names[f"segments_{name}"] = bounds, segments
             return f"segments_{name}[bisect(bounds_{name}, {value})]"
         self._names.update((f"bound_{name}_{at}", bound) for at, bound in enumerate(bounds))
-        self._names.update((f"segment_{name}_{at}", failed) for at, failed in enumerate(segments))
+        self._names.update((f"segment_{name}_{at}", segments[at]) for at in range(len(bounds) + 1))
 
         def between(low: int, high: int) -> str:
             if low == high:
