@@ -14,7 +14,14 @@ import orjson
 
 from benchmarks.match_check import Index, build, check, matcher
 from benchmarks.match_measure import Effort, seconds
-from benchmarks.match_workload import RULES_PER_TENANT, partner, partner_event, partner_rule
+from benchmarks.match_workload import (
+    RULES_PER_TENANT,
+    Workload,
+    own_bounds,
+    own_bounds_event,
+    partner,
+    partner_event,
+)
 from partnerbus.patterns import Pattern, parse_pattern
 
 YARDSTICK_SECONDS = 3.5e-6
@@ -36,6 +43,10 @@ UNUSUAL = (
 FEWEST_CHANGES = len(UNUSUAL)
 
 
+OWN_BOUNDS_RULES = 1_000
+"""About as many as are tested together."""
+
+
 class ChangeCost(msgspec.Struct, frozen=True):
     """Microseconds per rule scaled to the yardstick's machine, and the longest pauses as they were."""
 
@@ -48,19 +59,30 @@ class ChangeCost(msgspec.Struct, frozen=True):
 
 
 def change_cost(rules: int, effort: Effort) -> ChangeCost:
-    """Add and remove rules of new tenants one at a time, with an event of that tenant matched after each.
+    """Add and remove rules of new tenants one at a time, with an event of that tenant matched after each."""
+    return _change_cost(
+        partner(rules), lambda number: partner_event(number, number // RULES_PER_TENANT), effort
+    )
+
+
+def own_bounds_cost(effort: Effort) -> ChangeCost:
+    """The same for rules that only their numeric bounds tell apart, so that all are tested by every event."""
+    return _change_cost(own_bounds(OWN_BOUNDS_RULES), own_bounds_event, effort)
+
+
+def _change_cost(workload: Workload, event_of: Callable[[int], bytes], effort: Effort) -> ChangeCost:
+    """What it costs to add and remove rules beyond those of `workload`, each with its event matched after it.
 
     A stall is a change and the match after it, unusual rules included; the longest of all rounds counts. What
     was there before is hidden from the garbage collector, which runs.
     """
-    workload = partner(rules)
     index = build(workload)
     check(workload, matcher(index), effort.checked)
     gc.collect()
     gc.freeze()
-    trial = _Trial(index)
+    trial = _Trial(index, workload.rule, event_of)
     count = _changes_a_round(seconds(matcher(index), [workload.event(0)]), effort)
-    rounds = [trial.round(rules + number * count, count) for number in range(effort.rounds)]
+    rounds = [trial.round(workload.rules + number * count, count) for number in range(effort.rounds)]
     gc.unfreeze()
     check(workload, matcher(index), effort.checked)
     parse, add, remove, plain = (1e6 * statistics.median(each) for each in zip(*rounds, strict=True))
@@ -75,16 +97,18 @@ def _changes_a_round(match_seconds: float, effort: Effort) -> int:
 class _Trial:
     """Changes of one index, timed one by one."""
 
-    def __init__(self, index: Index) -> None:
+    def __init__(self, index: Index, rule_of: Callable[[int], str], event_of: Callable[[int], bytes]) -> None:
         self._index = index
+        self._rule_of = rule_of
+        self._event_of = event_of
         self._match = matcher(index)
         self.longest_stall = 0.0
         self.longest_match = 0.0
 
     def round(self, first: int, count: int) -> tuple[float, float, float, float]:
         """Seconds per rule to parse, add, remove, and per event to match before any change; scaled."""
-        texts = [partner_rule(first + n) for n in range(count)]
-        events = [partner_event(first + n, (first + n) // RULES_PER_TENANT) for n in range(count)]
+        texts = [self._rule_of(first + n) for n in range(count)]
+        events = [self._event_of(first + n) for n in range(count)]
         scale = YARDSTICK_SECONDS / (seconds(orjson.loads, events * 10) / count / 10)
         plain = seconds(self._match, events[:10]) / len(events[:10])
         started = time.thread_time()

@@ -1,4 +1,4 @@
-"""What a matching workload is, and the two shapes of a partner bus.
+"""What a matching workload is, and the shapes of a partner bus.
 
 Every rule and every event is made from its number alone: the same number gives the same bytes, in any order,
 so a million rules need not be kept to be known.
@@ -52,6 +52,9 @@ CHANNELS = (
 CURRENCIES = ("eur", "usd", "gbp", "jpy", "chf")
 RULES_PER_TENANT = 10
 LARGEST_TOTAL = 50_000
+OWN_TOTALS = LARGEST_TOTAL / 200
+"""How far a rule's own bounds are apart."""
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def partner(rules: int) -> Workload:
@@ -62,6 +65,39 @@ def partner(rules: int) -> Workload:
 def partner_ranges(rules: int) -> Workload:
     """The same, and every rule asks for a range of totals."""
     return _partner_workload(f"partner-ranges-{rules}", rules, partner_range_rule)
+
+
+def own_bounds(rules: int) -> Workload:
+    """Rules without a text that tells one from another: each asks for a total and a price within its own."""
+
+    def near(number: int) -> Sequence[int]:
+        total = event_total(number)
+        return [n for n in range(rules) if _lowest_total(n) <= total < _lowest_total(n) + OWN_TOTALS]
+
+    def event_total(number: int) -> float:
+        order: Json = msgspec.json.decode(own_bounds_event(number))["detail"]["order"]
+        return float(str(order["total"]))
+
+    return Workload(f"own-bounds-{rules}", rules, own_bounds_rule, own_bounds_event, near)
+
+
+def own_bounds_rule(number: int) -> str:
+    """A rule whose bounds no other has; they are spread evenly, whatever the count."""
+    low = _lowest_total(number)
+    order = {
+        "total": [{"numeric": [">=", low, "<", low + OWN_TOTALS]}],
+        "lines": {"price": [{"numeric": [">", low / 2]}]},
+    }
+    return encode({"source": [PARTNER_SOURCE], "detail": {"order": order}}).decode()
+
+
+def own_bounds_event(number: int) -> bytes:
+    """An event of some tenant."""
+    return partner_event(number, number)
+
+
+def _lowest_total(number: int) -> float:
+    return round(number * GOLDEN_RATIO % 1 * LARGEST_TOTAL, 4)
 
 
 def _partner_workload(name: str, rules: int, rule: Callable[[int], str]) -> Workload:

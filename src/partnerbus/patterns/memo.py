@@ -22,10 +22,10 @@ LONGEST_TEXT = 256
 
 
 class Segments(dict[int, int | None]):
-    """`segments[bisect(bounds, value)]` is what a float fails where only numbers count, moved down by `shift`.
+    """`segments[bisect(bounds, value)]` is what a float fails where only numbers count, as below.
 
-    A segment is worked out when a number is in it: to do it for all, two for each range of a block, would make
-    every change of a large block a pause.
+    A segment is worked out when a number is in it: all of them, two for each range of a block, would take
+    milliseconds after every change.
     """
 
     __slots__ = ("_bounds", "_shift", "_test")

@@ -83,10 +83,7 @@ class _Wanted:
             found = self.literals.get(value, 0)  # type: ignore[arg-type]
         else:
             number = as_number(value)  # type: ignore[arg-type]  # nothing else is left
-            if number.value is not None:
-                found = self.ranges.hits(number.value)
-            else:
-                found = 0
+            found = self.ranges.hits(number.value) if number.value is not None else 0
             value = number
         if not self.others:
             return found

@@ -119,7 +119,11 @@ class Terms:
         )
 
     def _segment(
-        self, bounds: Sequence[float] | Sequence[str], segments: Segments | Sequence[int], name: str, value: str
+        self,
+        bounds: Sequence[float] | Sequence[str],
+        segments: Segments | Sequence[int],
+        name: str,
+        value: str,
     ) -> str:
         """What is failed by a number, from the segment it is in."""
         if len(bounds) > COMPARED_BOUNDS:
