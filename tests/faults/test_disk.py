@@ -29,7 +29,7 @@ pytestmark = [
 RETRIED_BY_SDKS = "InternalException"
 """Sent with status 500, which every SDK takes for a reason to try again."""
 
-ENOUGH = 3_000
+ENOUGH = 1_000
 """After so many events even a file that had room to spare must grow."""
 
 
