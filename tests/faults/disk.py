@@ -8,7 +8,8 @@
 The server's calls that write a file at a place (SQLite's) or sync any file are answered here, by seccomp's
 user notification: with the error of the disk's state, or by letting them through. What was in a file when it
 was synced is remembered, and so are the names of a folder that was synced: `restore_after_power_cut` leaves
-in the folder what a power cut would, were everything lost that was not synced.
+in the folder what a power cut would, were everything lost that was not synced. A sync that failed has dropped
+what it should have written, as Linux does: a later one that succeeds does not bring it back.
 """
 
 import errno
@@ -34,6 +35,7 @@ _ANSWER = struct.Struct("=QqiI")  # id, value, error, flags
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101
 _LET_THROUGH = 1
 _PAUSE_MILLISECONDS = 50
+_PAGE = 4_096
 
 
 class State(Enum):
@@ -71,6 +73,7 @@ class Disk:
         self._is_cut = False
         self._lock = threading.Lock()
         self._contents: dict[int, bytes] = {}
+        self._dropped: dict[int, bytes] = {}
         self._names: dict[Path, dict[str, int]] = {}
         self._thread = threading.Thread(target=self._accept, name="disk")
 
@@ -96,6 +99,7 @@ class Disk:
             if path.is_file():
                 path.unlink()
         self._contents.clear()
+        self._dropped.clear()
         self._names.clear()
         for path, content in kept.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -159,8 +163,7 @@ class Disk:
         """The error that the call gets, 0 if none."""
         if call.number in self._syncs:
             error = errno.EIO if self.state is State.UNSYNCED else 0
-            if not error:
-                self._remember(call)
+            self._sync(call, is_kept=not error)
         elif self.state is State.READ_ONLY:
             error = errno.EROFS
         else:
@@ -172,15 +175,33 @@ class Disk:
         _, _, size, at, *_ = call.arguments
         return at + size > Path(call.file).stat().st_size
 
-    def _remember(self, call: _Call) -> None:
+    def _sync(self, call: _Call, *, is_kept: bool) -> None:
         with self._lock:
             if self._is_cut:
                 return
             path = Path(call.file)
             found = path.stat()
-            if stat.S_ISDIR(found.st_mode):
+            if not stat.S_ISDIR(found.st_mode):
+                self._sync_file(path, found.st_ino, is_kept=is_kept)
+            elif is_kept and path.readlink().is_relative_to(self._folder):
                 folder = path.readlink()
-                if folder.is_relative_to(self._folder):
-                    self._names[folder] = {each.name: each.stat().st_ino for each in folder.iterdir()}
-            else:
-                self._contents[found.st_ino] = path.read_bytes()
+                self._names[folder] = {each.name: each.stat().st_ino for each in folder.iterdir()}
+
+    def _sync_file(self, path: Path, inode: int, *, is_kept: bool) -> None:
+        content = path.read_bytes()
+        if not is_kept:
+            self._dropped[inode] = content
+        elif inode in self._dropped:
+            self._contents[inode] = _without(content, self._dropped[inode], self._contents.get(inode, b""))
+        else:
+            self._contents[inode] = content
+
+
+def _without(content: bytes, dropped: bytes, kept: bytes) -> bytes:
+    """`content`, save the pages that were not written since they were dropped: they are as they were kept."""
+    pages = []
+    for at in range(0, len(content), _PAGE):
+        page = content[at : at + _PAGE]
+        is_new = page != dropped[at : at + _PAGE]
+        pages.append(page if is_new else kept[at : at + _PAGE].ljust(len(page), b"\0"))
+    return b"".join(pages)

@@ -97,6 +97,24 @@ async def test_a_disk_that_never_comes_back(tmp_path: Path, disk: Disk) -> None:
     assert report.faults() == []
 
 
+async def test_power_cuts_after_a_sync_that_failed(tmp_path: Path, disk: Disk) -> None:
+    """The disk is fine again and acknowledges, but what the failed sync should have written is on no disk."""
+
+    async def fail(server: ServerProcess) -> None:
+        disk.state = State.UNSYNCED
+        await first_refusal(server)
+        disk.state = State.FINE
+        async with Wire(server.url, PARTNER) as wire:
+            for _ in range(20):
+                await put_one(wire)
+        disk.cut_power()
+        await server.kill()
+        disk.restore_after_power_cut()
+
+    report = await crash_run(tmp_path, [Trouble(fail)] * 3, events=200, program=disk.program)
+    assert report.faults() == []
+
+
 async def test_power_cuts(tmp_path: Path, disk: Disk) -> None:
     """All is lost that was not synced: what was written since, and the names of new files."""
 

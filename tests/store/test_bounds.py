@@ -1,4 +1,4 @@
-"""What one turn of the event loop gathers: groups within bounds, nobody forgotten; positions never go back."""
+"""What a turn of the event loop gathers: groups within bounds, nobody forgotten; positions never go back."""
 
 import asyncio
 import shutil
