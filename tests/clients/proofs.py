@@ -41,14 +41,7 @@ PARTNER_STORY = frozenset(
 )
 """What `test_partner_story` succeeds with, through every client."""
 
-UNPROVED = frozenset(
-    {
-        "CancelReplay",
-        "DescribeReplay",
-        "ListReplays",
-        "StartReplay",
-    }
-)
+UNPROVED: frozenset[str] = frozenset()
 """What `test_every_operation` does not call yet, built or not. This set only shrinks."""
 
 EVERY_OPERATION = frozenset(OPERATIONS) - UNPROVED

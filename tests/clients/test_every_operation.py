@@ -31,6 +31,7 @@ async def test_every_operation_succeeds(story: Story, open_client: Open) -> None
         await sources(partner, customer)
         for part in PARTS:
             await part(customer)
+        await replays(customer, story.receiver.url)
     finally:
         await partner.close()
         await customer.close()
@@ -134,6 +135,47 @@ async def archives(customer: Client) -> None:
     assert (archive["ArchiveName"], archive["EventCount"]) == ("all", 0)
     await customer.call("DeleteArchive", ArchiveName="all")
     assert (await customer.call("ListArchives"))["Archives"] == []
+
+
+async def replays(customer: Client, webhook: str) -> None:
+    """One that ends at once, and one whose target takes an event a second, so that it can be cancelled."""
+    basic = {"BasicAuthParameters": {"Username": "u", "Password": "p"}}
+    made = await customer.call(
+        "CreateConnection", Name="slow", AuthorizationType="BASIC", AuthParameters=basic
+    )
+    destination = await customer.call(
+        "CreateApiDestination",
+        Name="slow",
+        ConnectionArn=made["ConnectionArn"],
+        InvocationEndpoint=webhook,
+        HttpMethod="POST",
+        InvocationRateLimitPerSecond=1,
+    )
+    archive = await customer.call("CreateArchive", ArchiveName="a", EventSourceArn=DEFAULT_BUS)
+    entry = {"Source": "shop", "DetailType": "order", "Detail": "{}", "Time": "2026-01-02T03:04:05Z"}
+    for _ in range(20):
+        await customer.call("PutEvents", Entries=[entry] * 10)
+    while (await customer.call("DescribeArchive", ArchiveName="a"))["EventCount"] != 200:
+        pass
+    await customer.call("PutRule", Name="slow", EventPattern=PATTERN)
+    targets = [{"Id": "1", "Arn": destination["ApiDestinationArn"]}]
+    await customer.call("PutTargets", Rule="slow", Targets=targets)
+    members: Any = {
+        "EventSourceArn": archive["ArchiveArn"],
+        "EventEndTime": "2026-01-02T04:00:00Z",
+        "Destination": {"Arn": DEFAULT_BUS},
+    }
+    window = "2026-01-02T03:30:00Z", "2026-01-02T03:00:00Z"
+    for name, start in zip(("empty", "again"), window, strict=True):
+        started = await customer.call("StartReplay", ReplayName=name, EventStartTime=start, **members)
+        assert started["State"] == "STARTING"
+    cancelled = await customer.call("CancelReplay", ReplayName="again")
+    assert cancelled["State"] == "CANCELLING"
+    for name, state in (("empty", "COMPLETED"), ("again", "CANCELLED")):
+        while (found := await customer.call("DescribeReplay", ReplayName=name))["State"] != state:
+            assert found["Destination"] == members["Destination"]
+    listed = (await customer.call("ListReplays", NamePrefix="a"))["Replays"]
+    assert [one["ReplayName"] for one in listed] == ["again"]
 
 
 async def endpoints(customer: Client) -> None:

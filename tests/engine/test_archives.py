@@ -5,42 +5,18 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from partnerbus.engine.archives import change_archive, create_archive, remove_archive
+from partnerbus.engine.archives import change_archive, remove_archive
 from partnerbus.engine.retention import Retention
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.delivery import DeliveryState
-from partnerbus.model.event import Event
-from partnerbus.model.resources import ARCHIVE_LOGS, Archive, EventBus
-from partnerbus.store.protocol import LIVE, START, LogSize
+from partnerbus.model.resources import Archive
+from partnerbus.store.protocol import LIVE, START
+from tests.engine.archiving import archive_of, archived
 from tests.engine.world import UNAVAILABLE, Parts, World, new_target
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
-
-
-async def archive_of(world: World, bus: EventBus, name: str = "all", **members: object) -> Archive:
-    archive = Archive(
-        account=bus.account,
-        region=bus.region,
-        name=name,
-        bus=bus.name,
-        bus_log=bus.log,
-        log=f"{ARCHIVE_LOGS}{name}",
-        since=await world.store.seek(bus.log),
-        created_at=world.clock.now(),
-        **members,  # type: ignore[arg-type]
-    )
-    assert await create_archive(world.catalog, archive)
-    return archive
-
-
-async def archived(world: World, archive: Archive) -> list[Event]:
-    await world.engine.idle()
-    records = await world.store.read(archive.log, START, limit=10_000)
-    size = LogSize(records=len(records), bytes=sum(len(record.event.encode()) for record in records))
-    assert await world.store.size(archive.log) == size
-    return [record.event for record in records]
 
 
 async def sweep(world: World) -> None:

@@ -132,6 +132,7 @@ async def test_append_and_the_registry_are_on_disk_and_the_rest_is_ordered(maker
     assert await level_of(store.claim("lane", 1, LEASE)) == "NORMAL"
     assert await level_of(store.delete("k", 1)) == "FULL"
     assert await level_of(store.trim("log", 1)) == "NORMAL"
+    assert await level_of(store.append([new_record(9)], ordered=True)) == "NORMAL"
     assert await level_of(fill(store, 1, first=2)) == "FULL"
 
 

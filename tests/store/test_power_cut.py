@@ -8,7 +8,7 @@ import msgspec
 from partnerbus.model.delivery import Delivery, DeliveryState, Record
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.protocol import START, DeliveryQuery, Kept, Ledger, Revised
-from partnerbus.testing.store_contract.world import DEAD, DELIVERED, LEASE, fill, owe
+from partnerbus.testing.store_contract.world import DEAD, DELIVERED, LEASE, fill, new_record, owe
 from tests.store.maker import EmbeddedMaker
 
 WAL = "partnerbus.db-wal"
@@ -19,6 +19,7 @@ class Snapshot(msgspec.Struct):
 
     records: list[Record]
     kept: list[Record]
+    copies: list[Record]
     cursor: int
     deliveries: list[Delivery]
     ledger: Ledger
@@ -29,6 +30,7 @@ async def snapshot(store: EmbeddedStore) -> Snapshot:
     return Snapshot(
         records=list(await store.read("log", START, limit=1000)),
         kept=list(await store.read("archive", START, limit=1000)),
+        copies=list(await store.read("copies", START, limit=1000)),
         cursor=await store.cursor("log", "live"),
         deliveries=list(await store.deliveries(DeliveryQuery(limit=1000))),
         ledger=await store.ledger("log"),
@@ -96,6 +98,8 @@ async def busy_life(maker: EmbeddedMaker, store: EmbeddedStore) -> History:
         assert await store.settle(claim, settlement)
         await history.took_place(on_disk=False)
     await store.redrive([("sub", stored[3].position)])
+    await history.took_place(on_disk=False)
+    await store.append([new_record(50, "copies")], ordered=True)
     await history.took_place(on_disk=False)
     assert await store.trim("log", stored[5].position) == 1
     await history.took_place(on_disk=False)

@@ -40,6 +40,13 @@ class Admission:
         """Something is owed in `lane`, due at `due_at` (None: at once)."""
         self._agenda.put(lane, due_at)
 
+    def is_behind(self, lane: str) -> bool:
+        """Whether something in the lane is due and may not begin yet, though its target does not fail."""
+        return self._is_due(lane) and not self._lanes.is_sick(lane) and not self._gates.is_held(lane)
+
+    def _is_due(self, lane: str) -> bool:
+        return self._agenda.is_due(lane) or self._lanes.is_waiting(lane) or lane in self._turned_away
+
     # -- slots for attempts that are to begin ----------------------------------------------------------
 
     async def next(self) -> tuple[str, int]:
@@ -60,7 +67,7 @@ class Admission:
 
         None while something is due in the lane: what was owed first is attempted first.
         """
-        if self._agenda.is_due(lane) or self._lanes.is_waiting(lane) or lane in self._turned_away:
+        if self._is_due(lane):
             return 0
         return self._hold(lane, self._gates.take(lane, wanted))
 

@@ -49,12 +49,18 @@ class Breakers:
     @property
     def held(self) -> dict[str, datetime]:
         """The lanes that are held, and until when. One whose hold is over and wants nothing is not."""
-        now = self._clock.now()
         return {
             name: lane.until
             for name, lane in self._lanes.items()
-            if lane.until is not None and (lane.until > now or lane.is_probing)
+            if lane.until is not None and self.is_held(name)
         }
+
+    def is_held(self, name: str) -> bool:
+        """Whether the lane is held, or only its probe may be made."""
+        lane = self._lanes.get(name)
+        if lane is None or lane.until is None:
+            return False
+        return lane.until > self._clock.now() or lane.is_probing
 
     def take(self, name: str, wanted: int) -> int:
         """How many of `wanted` attempts may begin: all, none, or one, which then is the probe."""

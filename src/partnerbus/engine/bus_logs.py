@@ -29,7 +29,7 @@ from partnerbus.model.bus_log import (
 from partnerbus.model.delivery import Claim, DeliveryState, NewRecord, Record, Settlement, delivery_id
 from partnerbus.model.event import Event
 from partnerbus.model.reply import ErrorCode, Reply
-from partnerbus.model.resources import AnyResource, EventBus, Rule, bus_key
+from partnerbus.model.resources import AnyResource, EventBus, Replay, Rule, bus_key
 from partnerbus.model.subscription import Subscription
 
 FULL = "FULL"
@@ -59,8 +59,11 @@ class BusLogs:
         self._write = write
         self._by_key: dict[str, _Bus] = {}
         self._by_log: dict[str, _Bus] = {}
+        self._replayed: dict[str, str] = {}
         for bus in catalog.list(EventBus, "bus:"):
             self._changed(bus.key, None, bus)
+        for replay in catalog.list(Replay, "replay:"):
+            self._changed(replay.key, None, replay)
         catalog.listen(self._changed)
 
     def _changed(self, _: str, before: AnyResource | None, after: AnyResource | None) -> None:
@@ -70,6 +73,14 @@ class BusLogs:
         found = _writing(after) if isinstance(after, EventBus) else None
         if isinstance(after, EventBus) and found is not None:
             self._by_log[after.log] = self._by_key[found.key] = found
+        if isinstance(before, Replay):
+            self._replayed.pop(before.log, None)
+        if isinstance(after, Replay) and after.is_active:
+            self._replayed[after.log] = bus_key(after.account, after.region, after.bus)
+
+    def _of_log(self, log: str) -> _Bus | None:
+        """The bus whose events are in a log, its own or that of a replay, if it writes."""
+        return self._by_log.get(log) or self._by_key.get(self._replayed.get(log, ""))
 
     # -- ingestion -------------------------------------------------------------------------------------
 
@@ -86,7 +97,7 @@ class BusLogs:
                 self._ingestion(record.log, record.event, request_id, message)
 
     def _ingestion(self, log: str, event: Event, request_id: str | None, failure: str | None) -> None:
-        bus = self._by_log.get(log)
+        bus = self._of_log(log)
         end = BusLogType.EVENT_INGEST_SUCCESS if failure is None else BusLogType.EVENT_INGEST_FAILURE
         if bus is None or end not in bus.written:
             return
@@ -99,7 +110,7 @@ class BusLogs:
 
     def matched(self, record: Record, owed: Iterable[Subscription]) -> None:
         """The router has matched an event, and committed what it is owed to."""
-        bus = self._by_log.get(record.log) if self._by_log else None
+        bus = self._of_log(record.log) if self._by_log else None
         if bus is None:
             return
         event = record.event

@@ -82,6 +82,19 @@ class Dispatcher:
         """Slots for deliveries that are about to be owed, by lane."""
         return Reservation(self, self._admission, wanted)
 
+    # -- what replays ask ------------------------------------------------------------------------------
+
+    @property
+    def replayed_in_flight(self) -> int:
+        """How many attempts of replayed events are under way."""
+        return self._leases.replayed
+
+    def is_behind(self, lane: str) -> bool:
+        """Whether something in the lane is due and may not begin yet, though its target does not fail."""
+        return self._admission.is_behind(lane)
+
+    # -- telling of claims -----------------------------------------------------------------------------
+
     def look_later(self, lane: str) -> None:
         """There may be claims in `lane` that nobody attempts: look when their leases have ended."""
         self._admission.owe(lane, self._clock.now() + LEASE)

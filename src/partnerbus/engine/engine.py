@@ -18,6 +18,8 @@ from partnerbus.engine.lanes import Room
 from partnerbus.engine.leases import Leases
 from partnerbus.engine.matching import Matching
 from partnerbus.engine.publish import Publisher
+from partnerbus.engine.replays import SWEEP_EVERY as REPLAYS_EVERY
+from partnerbus.engine.replays import Replays
 from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
 from partnerbus.engine.router import Routers, Routing
 from partnerbus.engine.schedules import Schedules
@@ -28,7 +30,7 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import Redrive
-from partnerbus.model.resources import ARCHIVE_LOGS
+from partnerbus.model.resources import ARCHIVE_LOGS, REPLAY_LOGS
 from partnerbus.store.protocol import AT_ONCE, START, Store
 from partnerbus.targets.registry import Targets
 
@@ -115,6 +117,7 @@ class Engine:
             bus_logs=bus_logs,
         )
         self._routers = Routers(routing, self._changed.set)
+        self._replays = Replays(catalog, routing, self._changed)
         self.publisher = Publisher(store, self._routers.news, bus_logs)
         self._schedules = Schedules(catalog, clock, log, self._changed.set)
         self._gates = gates
@@ -124,12 +127,14 @@ class Engine:
             "dispatcher": self._dispatcher.run,
             "leases": leases.extend,
             "target health": partial(self._health.run, self.publisher.publish),
+            "replays": self._replays.run,
             "schedules": partial(self._schedules.run, self.publisher.publish),
             **(parts or {}),
         }
         self._sweeps = (
             Sweep("retention", SWEEP_EVERY, Retention(store, catalog, clock, log, keep).sweep),
             Sweep("look", LOOK_EVERY, self.look),
+            Sweep("replays", REPLAYS_EVERY, self._replays.forget_old),
             Sweep("target health", FORGET_EVERY, self._health.sweep),
             *sweeps,
         )
@@ -165,7 +170,7 @@ class Engine:
     async def look(self) -> None:
         """Find what is to be routed or attempted in the store, also what nobody told of."""
         for info in await self._store.logs():
-            if info.head > START and not info.log.startswith(ARCHIVE_LOGS):
+            if info.head > START and not info.log.startswith((ARCHIVE_LOGS, REPLAY_LOGS)):
                 self._routers.news(info.log, info.head)
         await self._dispatcher.look()
 
@@ -189,6 +194,7 @@ class Engine:
         return (
             self._schedules.is_quiet
             and self._health.is_quiet
+            and self._replays.is_quiet
             and self._routers.is_quiet
             and self._dispatcher.is_quiet
         )

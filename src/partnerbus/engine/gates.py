@@ -20,6 +20,10 @@ class Gates:
         """The lanes that their breakers hold, and until when."""
         return self._breakers.held
 
+    def is_held(self, lane: str) -> bool:
+        """Whether a breaker holds the lane."""
+        return self._breakers.is_held(lane)
+
     def take(self, lane: str, wanted: int) -> int:
         """How many of `wanted` attempts may begin now."""
         allowed = self._breakers.take(lane, wanted)

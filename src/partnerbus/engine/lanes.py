@@ -79,6 +79,11 @@ class Lanes:
         """Whether the lane has more to do than slots to do it."""
         return name in self._waiting
 
+    def is_sick(self, name: str) -> bool:
+        """Whether failures have left the lane a single slot."""
+        lane = self._lanes.get(name)
+        return lane is not None and lane.is_sick
+
     def take(self, name: str, wanted: int) -> int:
         """Hold up to `wanted` slots for a lane; give how many."""
         lane = self._lanes.get(name) or _Lane()

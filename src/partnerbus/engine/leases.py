@@ -32,15 +32,19 @@ class Leases:
         self._log = log
         self._leased: dict[tuple[str, int], _Leased] = {}  # by delivery and claim: both may be in flight
         self._anything_leased = asyncio.Event()
+        self.replayed = 0
+        """How many of the claims in flight are of replayed events."""
 
     def hold(self, claim: Claim) -> None:
         """The claim is in flight, its lease is new; `let_go` must follow."""
         self._leased[_key(claim)] = _Leased(claim, self._clock.now())
+        self.replayed += claim.record.event.replay_name is not None
         self._anything_leased.set()
 
     def let_go(self, claim: Claim) -> None:
         """The claim is in flight no more."""
         del self._leased[_key(claim)]
+        self.replayed -= claim.record.event.replay_name is not None
         if not self._leased:
             self._anything_leased.clear()
 

@@ -13,7 +13,7 @@ from partnerbus.kernel.telemetry import Log
 from partnerbus.model import arns
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
-from partnerbus.model.resources import AnyResource, Archive, EventBus, Rule, bus_key, rule_key
+from partnerbus.model.resources import AnyResource, Archive, EventBus, Replay, Rule, bus_key, rule_key
 from partnerbus.model.schedule import scheduling_rule
 from partnerbus.model.subscription import Subscription, scheduled_subscriptions, subscriptions
 from partnerbus.patterns import Pattern, PatternError, PatternIndex, parse_pattern
@@ -55,20 +55,25 @@ class Matching:
         self._buses: dict[str, _Bus] = {}
         self._bus_of_log: dict[str, str] = {}
         self._by_id: dict[str, Subscription] = {}
+        self._replays: dict[str, Replay] = {}
         for bus in catalog.list(EventBus, "bus:"):
             self._bus_of_log[bus.log] = bus.key
         for rule in catalog.list(Rule, "rule:"):
             self._change_rule(None, rule)
         for archive in catalog.list(Archive, "archive:"):
             self._change_archive(None, archive)
+        for replay in catalog.list(Replay, "replay:"):
+            self._replays[replay.log] = replay
         catalog.listen(self._changed)
 
     def match(self, record: Record) -> Match:
         """What `record` is owed to now, by the rules of the bus whose log it is in.
 
         What the schedule of a rule put there is owed to the targets of that rule, and to nobody else. What is
-        replayed is not archived again (documented).
+        replayed is owed to the rules of the bus as they are now, and not archived again (documented).
         """
+        if record.event.replay_name is not None and (replay := self._replays.get(record.log)):
+            return self._replayed(record, replay)
         rule_arn = scheduling_rule(record)
         if rule_arn is not None:
             return self._scheduled(record, rule_arn)
@@ -86,6 +91,19 @@ class Matching:
             return Match(owed, len(matched))
         archives = [bus.archives[key] for key in matched if key in bus.archives]
         return Match(owed, len(matched) - len(archives), _kept(record, archives))
+
+    def _replayed(self, record: Record, replay: Replay) -> Match:
+        """What a copy in the log of a replay is owed to. Positions there are not those of the bus's log."""
+        bus = self._buses.get(bus_key(replay.account, replay.region, replay.bus))
+        if bus is None:
+            return NO_MATCH
+        matched = [bus.owed[key] for key in bus.index.match(fields_of(record.event)) if key in bus.owed]
+        meant = [
+            subscriptions
+            for subscriptions in matched
+            if not replay.rule_arns or subscriptions[0].rule.arn in replay.rule_arns
+        ]
+        return Match([one for subscriptions in meant for one in subscriptions], len(meant))
 
     def _scheduled(self, record: Record, rule_arn: str) -> Match:
         name = rule_arn.rpartition(":rule/")[2]
@@ -105,6 +123,10 @@ class Matching:
             self._bus_of_log.pop(before.log, None)
         if isinstance(after, EventBus):
             self._bus_of_log[after.log] = after.key
+        if isinstance(before, Replay):
+            self._replays.pop(before.log, None)
+        if isinstance(after, Replay):
+            self._replays[after.log] = after
         old = before if isinstance(before, Rule) else None
         new = after if isinstance(after, Rule) else None
         if old is not None or new is not None:

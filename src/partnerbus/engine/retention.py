@@ -5,7 +5,7 @@ from datetime import timedelta
 from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.telemetry import Log
-from partnerbus.model.resources import ARCHIVE_LOGS, Archive
+from partnerbus.model.resources import ARCHIVE_LOGS, Archive, Replay
 from partnerbus.store.protocol import START, LogInfo, Store
 
 KEEP_RECORDS = timedelta(hours=1)
@@ -35,12 +35,18 @@ class Retention:
         self._keep = keep
 
     async def sweep(self) -> None:
-        """Drop old dead letters, then trim every log, those of deleted buses and archives too."""
+        """Drop old dead letters, then trim every log, those of deleted buses and archives too.
+
+        An archive that is being replayed waits: the replay has a cursor on it.
+        """
         dropped = await self._drop_dead_letters()
         logs = await self._store.logs()  # first: the archive of a log that is there by then is known
         archives = {archive.log: archive for archive in self._catalog.list(Archive, "archive:")}
         trimmed = 0
+        replayed = {each.archive_log for each in self._catalog.list(Replay, "replay:") if each.is_active}
         for info in logs:
+            if info.log in replayed and info.log in archives:
+                continue
             last = await self._last_to_forget(info, archives.get(info.log))
             trimmed += await self._trim(info, last)
         if dropped or trimmed:

@@ -91,6 +91,8 @@ class Router:
         self._routing = routing
         self._position: int | None = None
         self._limit = RECORDS_AT_FIRST
+        self.lanes: frozenset[str] = frozenset()
+        """The lanes of what the last step routed."""
 
     async def position(self) -> int:
         """How far the cursor is."""
@@ -110,6 +112,7 @@ class Router:
         self._routing.failpoints.hit(Failpoint.ROUTER_MATCHED)
         await self._commit(routed)
         self._position = routed[-1].record.position
+        self.lanes = frozenset(delivery.lane for found in routed for delivery in found.deliveries)
         self._tell(routed)
         return True
 

@@ -83,9 +83,19 @@ def decode_event(envelope: bytes) -> Event:
     )
 
 
-def minute_of(time: str) -> int:
-    """The minute of an envelope's `time`, counted from 1970."""
-    return int(datetime.fromisoformat(time).timestamp()) // 60
+def time_of(event: Event) -> datetime:
+    """The instant that the publisher gave the event."""
+    return datetime.fromisoformat(event.time)
+
+
+def minute_of(event: Event) -> int:
+    """The minute of the event's time, counted from 1970."""
+    return minute_at(time_of(event))
+
+
+def minute_at(instant: datetime) -> int:
+    """The minute that `instant` is in, counted from 1970."""
+    return int(instant.timestamp() // 60)
 
 
 def event_time(instant: datetime) -> str:

@@ -7,7 +7,8 @@ Two strengths of commit:
 
 * **on disk**: when the call returns, the change survives kill -9 and a power cut (`append`, the registry);
 * **ordered**: when the call returns, the change is visible and survives kill -9, but a power cut may forget
-  it, together with everything committed after it and never without (`advance`, `claim`, `settle`, …).
+  it, together with everything committed after it and never without (`advance`, `claim`, `settle`, …, and
+  `append` where it is told so).
   Forgetting leads to a repeat, never to a loss.
 
 Failures: `StoreOverloaded` (nothing was written, try again), `StoreUnavailable` (the disk refused, nothing
@@ -139,9 +140,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class LogStore(Protocol):
     """Logs of records. Positions are positive, grow within a log and may have gaps."""
 
-    async def append(self, records: Sequence[NewRecord]) -> Sequence[Record]:
+    async def append(self, records: Sequence[NewRecord], *, ordered: bool = False) -> Sequence[Record]:
         """Store all of `records` or none, **on disk**, and give them back with their positions, in order.
 
+        With `ordered` it is an **ordered** commit: for records that can be appended again, should they be
+        lost.
         A record whose `dedup_id` is already stored is not stored again: the stored one comes back. What only
         a dead letter has any more counts as stored.
         Raises `StoreOverloaded` while more bytes wait for the disk than the store was given room for.

@@ -4,7 +4,7 @@ import msgspec
 
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.model import arns
-from partnerbus.model.resources import ARCHIVE_LOGS, EventBus
+from partnerbus.model.resources import ARCHIVE_LOGS, REPLAY_LOGS, EventBus, Replay
 from partnerbus.store.protocol import Ledger
 
 
@@ -38,7 +38,7 @@ class BusFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
-    """A log's balance. `bus` is its ARN, None once the bus was deleted."""
+    """A log's balance. `bus` is its ARN, None once the bus was deleted, and for the log of a replay."""
 
     log: str
     bus: str | None
@@ -52,10 +52,12 @@ class LedgerList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def buses_by_log(services: AdminServices, logs: list[str]) -> dict[str, BusRef]:
-    """The bus of each of `logs` that has one. A default bus need not be in the registry."""
+    """The bus of each of `logs` that has one, also of replays. A default bus need not be in the registry."""
     found = {log: default for log in logs if (default := _default_bus(log)) is not None}
     for bus in services.catalog.list(EventBus, "bus:"):
         found[bus.log] = BusRef(account=bus.account, region=bus.region, name=bus.name)
+    for replay in services.catalog.list(Replay, "replay:"):
+        found[replay.log] = BusRef(account=replay.account, region=replay.region, name=replay.bus)
     return found
 
 
@@ -65,7 +67,7 @@ async def list_ledgers(services: AdminServices, request: Request) -> LedgerList:
     buses = buses_by_log(services, [info.log for info in infos])
     views: list[LedgerView] = []
     for info in infos:
-        bus = buses.get(info.log)
+        bus = None if info.log.startswith(REPLAY_LOGS) else buses.get(info.log)
         if wanted.is_empty or (bus is not None and wanted.picks(bus)):
             ledger = await services.store.ledger(info.log)
             arn = bus.arn if bus is not None else None

@@ -199,8 +199,12 @@ def existing_archive(services: Services, call: Call, name: str) -> Archive:
     """The caller's archive of that name; refused if there is none (recorded)."""
     found = services.catalog.get(Archive, archive_key(call.account, call.region, name))
     if found is None:
-        raise not_found(f"Archive {name} does not exist.")
+        raise no_such_archive(name)
     return found
+
+
+def no_such_archive(name: str) -> ApiError:
+    return not_found(f"Archive {name} does not exist.")
 
 
 def _check_bus(services: Services, call: Call, arn: str) -> None:

@@ -52,6 +52,13 @@ from partnerbus.model.resources.progress import (
     ScheduleProgress,
     failing_target_key,
 )
+from partnerbus.model.resources.replays import (
+    CANCELLABLE,
+    REPLAY_LOGS,
+    Replay,
+    ReplayState,
+    replay_key,
+)
 from partnerbus.model.resources.resource import (
     Resource,
 )
@@ -72,8 +79,10 @@ from partnerbus.model.resources.webhooks import (
 
 __all__ = [
     "ARCHIVE_LOGS",
+    "CANCELLABLE",
     "MANAGED_BY",
     "PENDING_RESET_KEY",
+    "REPLAY_LOGS",
     "SCHEDULE_PROGRESS_KEY",
     "AccessKey",
     "Account",
@@ -97,6 +106,8 @@ __all__ = [
     "ParameterPlace",
     "PartnerSource",
     "PendingReset",
+    "Replay",
+    "ReplayState",
     "Resource",
     "RetryPolicy",
     "Rule",
@@ -116,6 +127,7 @@ __all__ = [
     "encode_resource",
     "endpoint_key",
     "failing_target_key",
+    "replay_key",
     "rule_key",
     "source_key",
     "webhook_key",
@@ -132,6 +144,7 @@ AnyResource = (
     | Webhook
     | GlobalEndpoint
     | Archive
+    | Replay
     | FailingTarget
     | ScheduleProgress
     | PendingReset

@@ -137,6 +137,9 @@ def stored_record(tables: Tables, position: int) -> Record:
 APPEND: Verb[Appending, Sequence[Record]] = Verb(
     _append, on_disk=True, before=Failpoint.APPEND_BEFORE_COMMIT, committed=Failpoint.APPEND_COMMITTED
 )
+APPEND_ORDERED: Verb[Appending, Sequence[Record]] = Verb(
+    _append, before=Failpoint.APPEND_BEFORE_COMMIT, committed=Failpoint.APPEND_COMMITTED
+)
 
 
 def keep(tables: Tables, kept: Sequence[Kept], stored_at: Sequence[int]) -> list[Record]:
@@ -168,7 +171,7 @@ def _kept_row(position: int, log: Log, kept: Kept) -> NewRow:
         kept.record.via,
         body,
         trimmed=0,
-        minute=minute_of(event.time),
+        minute=minute_of(event),
         checksum=checksum(position, body),
     )
 

@@ -141,13 +141,14 @@ class EmbeddedStore:
 
     # -- logs ------------------------------------------------------------------------------------------
 
-    async def append(self, records: Sequence[NewRecord]) -> Sequence[Record]:
+    async def append(self, records: Sequence[NewRecord], *, ordered: bool = False) -> Sequence[Record]:
         """See `LogStore.append`."""
         weight = sum(len(record.event.detail) for record in records) + RECORD_OVERHEAD * len(records)
         if self._writer.pending_bytes and self._writer.pending_bytes + weight > self._room:
             raise StoreOverloaded
         command = record_verbs.Appending(records, [record.event.encode() for record in records], self._now())
-        return await self._writer.submit(record_verbs.APPEND, command, weight, self._tail.push)
+        verb = record_verbs.APPEND_ORDERED if ordered else record_verbs.APPEND
+        return await self._writer.submit(verb, command, weight, self._tail.push)
 
     async def read(
         self, log: str, after: int, *, until: int | None = None, limit: int = 256, wait: bool = False

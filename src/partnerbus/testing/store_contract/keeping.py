@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from partnerbus.model.delivery import NewRecord, Record
-from partnerbus.model.event import event_time, minute_of
+from partnerbus.model.event import event_time, minute_at, minute_of
 from partnerbus.store.protocol import LIVE, START, Kept, LogSize, Place, Store
 from partnerbus.testing.store_contract.world import (
     StoreMaker,
@@ -16,7 +16,7 @@ from partnerbus.testing.store_contract.world import (
 )
 
 FIRST = datetime(2025, 12, 31, 23, 58, tzinfo=UTC)
-MINUTE = minute_of(event_time(FIRST))
+MINUTE = minute_at(FIRST)
 
 
 class KeepingContract:
@@ -50,7 +50,7 @@ class KeepingContract:
 
     async def test_only_kept_records_have_a_minute(self, store: Store) -> None:
         stored = await fill(store, 1)
-        minute = minute_of(stored[0].event.time)
+        minute = minute_of(stored[0].event)
         assert list(await store.read_by_minute("log", Place(minute), before=minute + 1)) == []
 
     async def test_page_by_page_each_kept_record_is_read_once(self, store: Store) -> None:
@@ -59,8 +59,8 @@ class KeepingContract:
         place = Place(MINUTE)
         while found := await store.read_by_minute("archive", place, before=MINUTE + 10, limit=7):
             seen += found
-            place = Place(minute_of(found[-1].event.time), found[-1].position)
-        assert seen == sorted(kept, key=lambda record: (minute_of(record.event.time), record.position))
+            place = Place(minute_of(found[-1].event), found[-1].position)
+        assert seen == sorted(kept, key=lambda record: (minute_of(record.event), record.position))
 
     async def test_what_was_trimmed_has_no_minute_any_more(self, store: Store) -> None:
         kept = await keep(store, [0, 60, 1])

@@ -39,6 +39,13 @@ class LogContract:
         assert list(await store.read("log", START)) == list(stored)
         assert stored[0].via == "arn:bus"
 
+    async def test_an_ordered_append_is_an_append(self, store: Store, maker: StoreMaker) -> None:
+        stored = await store.append([new_record(1), new_record(2)], ordered=True)
+        assert await store.append([new_record(2), new_record(1)], ordered=True) == stored[::-1]
+        assert await store.append([new_record(1)]) == stored[:1]
+        store = await maker.reopen()
+        assert list(await store.read("log", START)) == list(stored)
+
     async def test_append_to_two_logs_at_once(self, store: Store) -> None:
         stored = await store.append([new_record(1, "a"), new_record(2, "b"), new_record(3, "a")])
         assert list(await store.read("a", START)) == [stored[0], stored[2]]
