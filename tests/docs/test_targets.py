@@ -15,12 +15,11 @@ OWN_KINDS = {"file", "kafka", "nats", "stdout", "webhook"}
 PAGE = Path(__file__).parents[2] / "docs" / "targets.md"
 
 
-def examples() -> Iterator[dict[str, Any]]:
+def examples(account: str = CUSTOMER, region: str = REGION) -> Iterator[dict[str, Any]]:
+    """The targets of the page, as a rule of `account` in `region` would have them."""
     for block in re.findall(r"```json\n(.*?)```", PAGE.read_text(), re.DOTALL):
         text = (
-            block.replace(":R:", f":{REGION}:")
-            .replace(":A:", f":{CUSTOMER}:")
-            .replace(".A.", f".{CUSTOMER}.")
+            block.replace(":R:", f":{region}:").replace(":A:", f":{account}:").replace(".A.", f".{account}.")
         )
         text = text.strip()
         while text:

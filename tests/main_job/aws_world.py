@@ -66,12 +66,12 @@ def aws_client(service: Any, url: str) -> Any:
 
 
 @asynccontextmanager
-async def calling(urls: Mapping[str, str], folder: Path) -> AsyncIterator[Story]:
+async def calling(urls: Mapping[str, str], folder: Path, *options: str) -> AsyncIterator[Story]:
     """A server that calls AWS services at these URLs, with a source that is ACTIVE."""
     file = folder / "partnerbus.toml"
     lines = [f'{service} = "{url}"' for service, url in urls.items()]
     file.write_text("\n".join(["[aws.endpoints]", *lines, ""]))
-    async with begin(folder / "data", "--config", str(file), environment=NO_CREDENTIALS) as story:
+    async with begin(folder / "data", "--config", str(file), *options, environment=NO_CREDENTIALS) as story:
         await story.offer(ACME, SOURCE)
         yield story
 
