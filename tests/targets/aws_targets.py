@@ -50,6 +50,8 @@ GOOD = [
     a_target(arn("logs", "log-group:/aws/events/g:*")),
     a_target(LOGS, input_transformer=template('{"timestamp": <t>, "message": <m>}')),
     a_target(arn("ecs", "cluster/c"), ecs=ECS),
+    a_target(arn("ecs", "cluster/c"), ecs=ECS, input_transformer=template("<m>")),
+    a_target(arn("ecs", "cluster/c"), ecs=ECS, input_path="$.detail"),
     a_target(arn("batch", "job-queue/q"), batch=BatchParameters(job_definition="d", job_name="n")),
     a_target(arn("codebuild", "project/p")),
     a_target(arn("codepipeline", "release")),

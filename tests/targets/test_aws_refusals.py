@@ -5,6 +5,8 @@ import pytest
 from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import Target
 from partnerbus.model.target_parameters import (
+    AppSyncParameters,
+    BatchParameters,
     RedshiftDataParameters,
     RunCommandParameters,
 )
@@ -38,7 +40,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_aws_credentials")]
         (a_target(LOGS, input_transformer=template('"<t> <m>"')), '"timestamp"'),
         (a_target(arn("ecs", "cluster/c")), "EcsParameters is required"),
         (a_target(arn("ecs", "service/c/s"), ecs=ECS), "cluster/NAME"),
+        (a_target(arn("ecs", "cluster/c"), ecs=ECS, input='"text"'), "not a JSON object"),
+        (
+            a_target(arn("ecs", "cluster/c"), ecs=ECS, input_transformer=template('"<t>"')),
+            "not a JSON object",
+        ),
         (a_target(arn("batch", "job-queue/q")), "BatchParameters is required"),
+        (
+            a_target(
+                arn("batch", "job-queue/q"),
+                batch=BatchParameters(job_definition="d", job_name="n"),
+                input="[]",
+            ),
+            "not a JSON object",
+        ),
+        (a_target(arn("codebuild", "project/p"), input=" 1"), "not a JSON object"),
+        (a_target(arn("ssm", "opsitem"), input_transformer=template("[<t>]")), "not a JSON object"),
         (a_target(arn("codebuild", "site")), "project/NAME"),
         (a_target(arn("codepipeline", "pipeline/release")), "the pipeline's name"),
         (a_target(arn("ssm", "document/AWS-RunShellScript")), "RunCommandParameters is required"),
@@ -62,6 +79,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_aws_credentials")]
         (a_target(arn("glue", "job/j")), "workflow/NAME"),
         (a_target(arn("appsync", "apis/a1")), "endpoints/graphql-api/ID"),
         (a_target(arn("appsync", "endpoints/graphql-api/a1")), "GraphQLOperation is required"),
+        (
+            a_target(
+                arn("appsync", "endpoints/graphql-api/a1"),
+                app_sync=AppSyncParameters(graph_ql_operation="{ a }"),
+                input="null",
+            ),
+            "not a JSON object",
+        ),
         (a_target(arn("execute-api", "a1/prod/ANY/orders")), "API/STAGE/METHOD/path"),
         (a_target(arn("execute-api", "a1/prod")), "API/STAGE/METHOD/path"),
         (a_target(arn("execute-api", "a.evil.example/prod/GET/")), "API/STAGE/METHOD/path"),

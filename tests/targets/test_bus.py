@@ -116,10 +116,25 @@ async def test_a_store_that_cannot_is_tried_again(raised, error):
     assert (reply.error, reply.retryable) == (error, True)
 
 
-def test_refusals():
+def test_a_bus_may_be_made_later():
     invoker = BusInvoker(Resources(), Forwarded())
     assert invoker.refusal(a_target(a_bus("later").arn), a_rule()) is None
-    assert invoker.refusal(a_target("arn:aws:events:us-east-1:1:event-bus/"), a_rule()) is not None
+
+
+@pytest.mark.parametrize(
+    ("arn", "sentence"),
+    [
+        (a_bus("").arn, "does not name an event bus"),
+        (a_bus("no name").arn, "does not name an event bus"),
+        (a_bus(account="1").arn, "does not name an event bus"),
+        (a_bus(region="").arn, "does not name an event bus"),
+        (a_bus("aws.partner/example.com/1").arn, "Only its partner"),
+    ],
+)
+def test_what_can_be_no_bus_to_put_events_on(arn, sentence):
+    refusal = BusInvoker(Resources(), Forwarded()).refusal(a_target(arn), a_rule())
+    assert refusal is not None
+    assert sentence in refusal
 
 
 def test_a_bus_of_another_account_takes_a_role_and_whole_events():

@@ -11,11 +11,14 @@ from partnerbus.model.resources import (
     HttpParameters,
     ParameterPlace,
 )
+from partnerbus.targets.http import MORE_STARS
 from partnerbus.targets.http_request import STRIPPED_HEADERS
 from tests.targets.sending import Sending, parameter
 from tests.targets.things import (
     SECRET,
     a_connection,
+    a_rule,
+    a_target,
 )
 
 HEADER, QUERY, BODY = ParameterPlace.HEADER, ParameterPlace.QUERY, ParameterPlace.BODY
@@ -68,8 +71,18 @@ async def test_a_path_value_cannot_name_another_path(sending: Sending, value: st
 
 
 async def test_too_few_path_values(sending: Sending):
-    reply = await sending.send(path="/*/*", http=HttpParameters(path_values=("x",)))
+    """Refused when it is put; it may still happen once the destination has got another URL."""
+    http = HttpParameters(path_values=("x",))
+    invoker, arn = sending.invoker("/*/*", "POST", a_connection())
+    assert invoker.refusal(a_target(arn, http), a_rule()) == MORE_STARS
+    reply = await sending.send(path="/*/*", http=http)
     assert (reply.error, reply.retryable) == (ErrorCode.INVALID_PARAMETER, False)
+
+
+@pytest.mark.parametrize("path", ["", "/orders", "/orders/*", "/orders?all=*", "?all=*/*"])
+async def test_enough_path_values(sending: Sending, path: str):
+    invoker, arn = sending.invoker(path, "POST", a_connection())
+    assert invoker.refusal(a_target(arn, HttpParameters(path_values=("x",))), a_rule()) is None
 
 
 async def test_the_connection_wins(sending: Sending):

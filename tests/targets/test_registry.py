@@ -69,6 +69,7 @@ def test_kinds(arn: str, kind: str):
         "arn:aws:events:us-east-1:1:connection/c/u",
         "arn:partnerbus:sqs:us-east-1:123456789012:q",
         "arn:aws:webhook:us-east-1:123456789012:w",
+        "arn:awss:sqs:us-east-1:123456789012:q",
     ],
 )
 def test_unknown_kinds_are_refused(arn: str):

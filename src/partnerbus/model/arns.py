@@ -30,6 +30,11 @@ class Arn(msgspec.Struct, frozen=True):
             return None
         return cls(*parts[1:])
 
+    @property
+    def is_of_aws(self) -> bool:
+        """Whether the partition is one of AWS's, such as `aws-cn`."""
+        return self.partition == PARTITION or self.partition.startswith(f"{PARTITION}-")
+
     def __str__(self) -> str:
         return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
 

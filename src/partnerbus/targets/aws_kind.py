@@ -26,6 +26,8 @@ from partnerbus.targets.invoker import Invocation
 _TOKENS = uuid.UUID("5b1c9a3e-6c55-5c5f-9d0e-2f7f6b1c7a10")
 """The namespace of idempotency tokens; any constant will do."""
 
+NO_OBJECT = "The target's input is not a JSON object."
+
 _decode_object = msgspec.json.Decoder(dict[str, object]).decode
 
 
@@ -81,7 +83,7 @@ class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
 
     `name` is for logs and metrics; `service` is what is called, as botocore names it. `resource` is the
     pattern of the ARN's last part, `form` says it in words. `needs` names the structure that a target cannot
-    do without, `refusal` says what else is wrong with one.
+    do without, `takes_object` says that its input must be a JSON object, `refusal` what else is wrong.
 
     `call` may raise `Unusable` and `NothingAtPath`; `names_account` is `AwsCall`'s. `judge` reads what a call
     that went well says about the event. `token` is the operation's member that makes a repeated call one with
@@ -96,6 +98,7 @@ class AwsKind(msgspec.Struct, frozen=True, kw_only=True):
     call: Callable[[Invocation, Arn], Ask]
     names_account: bool = False
     needs: str | None = None
+    takes_object: bool = False
     refusal: Callable[[Target], str | None] = _nothing_more
     judge: Callable[[Output], Reply] = _whatever
     token: str | None = None
@@ -123,6 +126,8 @@ class AwsInvoker:
             return f"The target's ARN is not valid: it must end in {kind.form}."
         if kind.needs is not None and kind.needs not in target.parameters:
             return f"{kind.needs} is required for this target."
+        if kind.takes_object and is_never_object(target):
+            return NO_OBJECT
         return kind.refusal(target) or self._aws.refusal(kind.service, arn, rule.created_by)
 
     async def invoke(self, invocation: Invocation) -> Reply:
@@ -210,4 +215,14 @@ def input_object(invocation: Invocation) -> dict[str, object]:
     try:
         return _decode_object(invocation.payload)
     except (msgspec.DecodeError, RecursionError):
-        raise Unusable("The target's input is not a JSON object.") from None
+        raise Unusable(NO_OBJECT) from None
+
+
+def is_never_object(target: Target) -> bool:
+    """Whether the target's input, which has been checked, is no JSON object whatever the event.
+
+    A template of one placeholder alone may be one; of what is at an InputPath nothing is known.
+    """
+    transformer = target.input_transformer
+    text = target.input if transformer is None else transformer.template
+    return text is not None and text.lstrip()[:1] not in ("{", "<")

@@ -1,5 +1,7 @@
 """Another bus of this node as a target."""
 
+import re
+
 from partnerbus.kernel.errors import StoreError, StoreOverloaded
 from partnerbus.model.arns import Arn, bus_arn
 from partnerbus.model.bus_policy import Put, may_put
@@ -16,6 +18,13 @@ WHOLE_EVENTS_ONLY = (
 SECOND_HOP = "The event came from another event bus and is not forwarded a second time: {}."
 DENIED = "The policy of the event bus denies this."
 NOT_ALLOWED = "The event bus belongs to another account, which has not allowed this."
+PARTNER_BUS = "Only its partner may put events on a partner bus."
+
+_BUS = "event-bus/"
+_NAME = re.compile(r"[/.\-_A-Za-z0-9]{1,256}")
+"""Only the name of a partner bus has a slash (documented)."""
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 class BusInvoker:
@@ -33,8 +42,10 @@ class BusInvoker:
     def refusal(self, target: Target, rule: Rule) -> str | None:
         """A bus need not exist when it is put; it may be created later."""
         arn = Arn.parse(target.arn)
-        if arn is None or not arn.resource.partition("/")[2]:
+        if arn is None or not _names_bus(arn):
             return "The target's ARN does not name an event bus."
+        if "/" in arn.resource.removeprefix(_BUS):
+            return PARTNER_BUS
         if arn.account != rule.created_by and target.role_arn is None:
             return ROLE_REQUIRED.format(target.arn)
         has_input = (target.input, target.input_path, target.input_transformer) != (None, None, None)
@@ -57,9 +68,7 @@ class BusInvoker:
         if bus is None or not may_put(bus, _put_of(invocation)):
             return Reply(error=ErrorCode.NO_PERMISSIONS, message=DENIED if is_own else NOT_ALLOWED)
         if bus.source is not None:
-            return Reply(
-                error=ErrorCode.NO_PERMISSIONS, message="Only its partner may put events on a partner bus."
-            )
+            return Reply(error=ErrorCode.NO_PERMISSIONS, message=PARTNER_BUS)
         try:
             await self._forward(invocation, bus)
         except StoreOverloaded as error:
@@ -67,6 +76,11 @@ class BusInvoker:
         except StoreError as error:
             return Reply(error=ErrorCode.INTERNAL_ERROR, message=str(error), retryable=True)
         return ACCEPTED
+
+
+def _names_bus(arn: Arn) -> bool:
+    is_somewhere = arn.region and _ACCOUNT.fullmatch(arn.account)
+    return bool(is_somewhere and _NAME.fullmatch(arn.resource.removeprefix(_BUS)))
 
 
 def _account(arn: str) -> str:

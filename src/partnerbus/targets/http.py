@@ -12,12 +12,14 @@ from partnerbus.model.resources import (
 )
 from partnerbus.targets.authorization import OpenConnection, Opener
 from partnerbus.targets.http_answer import judge
-from partnerbus.targets.http_request import BadRequest, RequestParts, build_request
+from partnerbus.targets.http_request import BadRequest, RequestParts, build_request, path_wildcards
 from partnerbus.targets.invoker import Invocation, Lookup
 from partnerbus.targets.outbound import Outbound, OutboundFailure, failure_reply
 from partnerbus.targets.tokens import TokenFailure
 
 INACTIVE = "The API destination is inactive: its connection is gone or was deauthorized."
+MORE_STARS = "The API destination's URL has more * than HttpParameters has path parameter values."
+"""Assumed: as the URL stands, no request could be made."""
 
 
 class HttpInvoker:
@@ -32,14 +34,15 @@ class HttpInvoker:
         self._clock = clock
 
     def refusal(self, target: Target, rule: Rule) -> str | None:
-        """The destination must exist when a target names it.
+        """The destination must exist when a target names it, and each `*` of its URL have a value.
 
         It carries its owner's credentials: rules of others may not use it, nor learn whether it exists.
         """
         found = self._lookup.api_destination_by_arn(target.arn)
         if found is None or (found.account, found.region) != (rule.created_by, rule.region):
             return "The API destination does not exist."
-        return None
+        given = len((target.http or HttpParameters()).path_values)
+        return MORE_STARS if path_wildcards(found.url) > given else None
 
     async def invoke(self, invocation: Invocation) -> Reply:
         """Make the request and judge the answer."""

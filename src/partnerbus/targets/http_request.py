@@ -91,9 +91,21 @@ def with_query(url: str, added: Mapping[str, str]) -> str:
     return f"{base}?{query}" if query else base
 
 
+def path_wildcards(url: str) -> int:
+    """How many path parameter values a request to `url` needs."""
+    base = url.partition("?")[0]
+    origin_end = _origin_end(base)
+    return 0 if origin_end < 0 else base.count("*", origin_end)
+
+
+def _origin_end(url: str) -> int:
+    """Where the path begins; negative if there is none."""
+    return url.find("/", url.find("//") + 2)
+
+
 def _fill_path(url: str, values: Iterable[str], document: EventDocument) -> str:
     """Each `*` of the path becomes the next value, percent-encoded, from left to right (documented)."""
-    origin_end = url.find("/", url.find("//") + 2)
+    origin_end = _origin_end(url)
     if origin_end < 0:
         return url
     pieces = url[origin_end:].split("*")

@@ -7,7 +7,7 @@ import msgspec
 
 from partnerbus.kernel.clock import Clock, SystemClock
 from partnerbus.kernel.secrets import SecretBox
-from partnerbus.model.arns import OWN_PARTITION, Arn
+from partnerbus.model.arns import Arn
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.addresses import AddressGuard, Network
 from partnerbus.targets.authorization import Opener
@@ -216,8 +216,8 @@ def make_targets(
 
 
 def _kind(arn: Arn) -> str:
-    if arn.partition == OWN_PARTITION:
-        return f"{OWN_PARTITION}:{arn.service}"
+    if not arn.is_of_aws:
+        return f"{arn.partition}:{arn.service}"
     if arn.service == "events":
         return f"events:{arn.resource.partition('/')[0]}"
     return arn.service

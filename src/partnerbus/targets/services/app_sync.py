@@ -10,7 +10,7 @@ from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.aws import AwsCaller
 from partnerbus.targets.aws_errors import named_error, unreadable
 from partnerbus.targets.aws_http import API_ID, AwsHttp, is_region
-from partnerbus.targets.aws_kind import Unusable, input_object
+from partnerbus.targets.aws_kind import NO_OBJECT, Unusable, input_object, is_never_object
 from partnerbus.targets.aws_service import USER_AGENT
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.outbound import OutboundRequest, OutboundResponse
@@ -53,6 +53,8 @@ class AppSyncInvoker:
             return f"The target's ARN is not valid: it must end in {PREFIX}ID."
         if target.app_sync is None or not target.app_sync.graph_ql_operation:
             return "AppSyncParameters with a GraphQLOperation is required for this target."
+        if is_never_object(target):
+            return NO_OBJECT
         return self._aws.refusal(SERVICE, arn, rule.created_by)
 
     async def invoke(self, invocation: Invocation) -> Reply:

@@ -34,5 +34,6 @@ BATCH = AwsKind(
     resource=r"job-queue/[A-Za-z0-9_-]{1,128}",
     form="job-queue/NAME",
     needs="BatchParameters",
+    takes_object=True,
     call=_submit,
 )

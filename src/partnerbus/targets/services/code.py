@@ -34,6 +34,7 @@ CODE_BUILD = AwsKind(
     service="codebuild",
     resource=r"project/[A-Za-z0-9_-]{1,255}",
     form="project/NAME",
+    takes_object=True,
     call=_start_build,
     token="idempotencyToken",  # noqa: S106 - the name of a member
 )

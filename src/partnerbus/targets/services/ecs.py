@@ -68,6 +68,7 @@ ECS = AwsKind(
     resource=r"cluster/[A-Za-z0-9_-]{1,255}",
     form="cluster/NAME",
     needs="EcsParameters",
+    takes_object=True,
     refusal=_refusal,
     call=_run_task,
     judge=_judge,

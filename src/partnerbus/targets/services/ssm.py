@@ -111,6 +111,7 @@ SSM = AwsKind(
     service="ssm",
     resource=r"document/[A-Za-z0-9_.-]{3,128}|automation-definition/[A-Za-z0-9_.-]{3,128}(:[^:\s]+)?|opsitem",
     form="document/NAME, automation-definition/NAME:VERSION or opsitem",
+    takes_object=True,
     refusal=_refusal,
     call=_call,
 )
