@@ -13,6 +13,8 @@ from pathlib import Path
 
 import aiohttp
 
+from partnerbus.testing.bench import syncs_per_second
+
 PATIENCE_SECONDS = 60
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/errors crit;
@@ -98,11 +100,5 @@ async def bare_client(url: str, body: bytes, *, count: int, concurrent: int = 64
 
 def fsyncs_per_second(seconds: float) -> float:
     """How often a second 1 KB at the end of a file is on the disk of the temporary folder, one by one."""
-    with tempfile.NamedTemporaryFile(prefix="partnerbus-bench-") as file:
-        started, count = time.perf_counter(), 0
-        while time.perf_counter() - started < seconds:
-            file.write(b"n" * 1_024)
-            file.flush()
-            os.fdatasync(file.fileno())
-            count += 1
-        return count / (time.perf_counter() - started)
+    with tempfile.TemporaryDirectory(prefix="partnerbus-bench-") as folder:
+        return syncs_per_second(Path(folder), seconds)

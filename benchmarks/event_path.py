@@ -17,12 +17,12 @@ import msgspec
 
 from benchmarks import path_size
 from benchmarks.goals import Figures, Goal, print_goals
-from benchmarks.load import now_text
 from benchmarks.path_delivery import deliver, latency
 from benchmarks.path_ingest import acknowledgement, ingest
 from benchmarks.path_size import Sizes
 from benchmarks.path_world import running_server
-from benchmarks.sink import Sink
+from partnerbus.testing.load import now_text
+from partnerbus.testing.sink import Sink
 
 GOALS = (
     Goal("put-1-over-nginx", 0.10),

@@ -22,10 +22,10 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.load import now_text, open_loop, plain_request
-from benchmarks.sink import Sink
+from partnerbus.testing.load import now_text, open_loop, plain_request
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 from partnerbus.testing.server_process import ServerProcess
+from partnerbus.testing.sink import Sink
 from partnerbus.testing.wire import Wire
 
 CUSTOMER = "111122223333"

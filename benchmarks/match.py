@@ -17,7 +17,6 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from benchmarks.load import now_text
 from benchmarks.match_changes import (
     OWN_BOUNDS_RULES,
     ChangeCost,
@@ -30,6 +29,7 @@ from benchmarks.match_lots import NUMBER_AND_BUT_SHAPES, TEXT_SHAPES, city_lots
 from benchmarks.match_measure import Effort, Rate, rate
 from benchmarks.match_mixed import heterogeneous
 from benchmarks.match_workload import Workload, partner, partner_ranges
+from partnerbus.testing.load import now_text
 
 CHANGES, MEMORY = "changes", "memory"
 CHANGED_RULES, KEPT_RULES = 10_000, 100_000

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.path_world import CUSTOMER, SOURCE, detail
+from benchmarks.path_world import detail
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import NewDelivery, NewRecord, Record
@@ -20,6 +20,7 @@ from partnerbus.model.event import Event, event_time
 from partnerbus.model.resources import AnyResource, ApiDestination, EventBus, Rule, RuleState, Target, bus_key
 from partnerbus.node.folder import DataFolder, Opened, opened
 from partnerbus.store.protocol import LIVE
+from partnerbus.testing.bench import CUSTOMER, SOURCE
 
 REGION = "us-east-1"
 CREATED_TOGETHER = 256

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from benchmarks.baselines import fsyncs_per_second, moto, nginx
 from benchmarks.goals import Figures
-from benchmarks.load import closed_loop, open_loop
-from benchmarks.path_world import CUSTOMER, IGNORED, PARTNER, SOURCE, client, put_request
+from benchmarks.path_world import client, put_request
+from partnerbus.testing.bench import CUSTOMER, IGNORED, PARTNER, SOURCE
+from partnerbus.testing.load import closed_loop, open_loop
 
 ENTRIES = (1, 10, 20)
 PUBLISHERS = (1, 16, 64, 256)

@@ -9,9 +9,10 @@ from functools import partial
 import msgspec
 
 from benchmarks.goals import Figures
-from benchmarks.load import closed_loop
 from benchmarks.path_fill import many_rules, owed_deliveries, stored_events
-from benchmarks.path_world import IGNORED, Fill, put_request, resident_bytes, running_server
+from benchmarks.path_world import Fill, put_request, resident_bytes, running_server
+from partnerbus.testing.bench import IGNORED
+from partnerbus.testing.load import closed_loop
 from partnerbus.testing.server_process import ServerProcess
 
 PUBLISHERS = 64

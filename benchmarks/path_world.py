@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,15 +11,17 @@ import boto3
 import msgspec
 from types_boto3_events import EventBridgeClient
 
-from benchmarks.load import signed_request
+from partnerbus.testing.bench import (
+    KEYS,
+    PARTNER,
+    SOURCE,
+    make_accounts,
+    prepare,
+)
+from partnerbus.testing.load import signed_request
 from partnerbus.testing.server_process import ServerProcess
 
-PARTNER, CUSTOMER = "999900001111", "111122223333"
-SOURCE = "aws.partner/acme.com/bench"
 DETAIL_BYTES = 900
-KEYS = {PARTNER: ("PBBENCHPARTNER000000", "p" * 40), CUSTOMER: ("PBBENCHCUSTOMER00000", "c" * 40)}
-DELIVERED, IGNORED = "deliver", "ignored"
-"""Detail types: events of the first go to the webhook, nobody asks for the other."""
 
 Fill = Callable[[Path], Awaitable[None]]
 """What a folder gets before the server starts on it."""
@@ -56,9 +56,9 @@ async def running_server(sink: str, *, fill: Fill | None = None) -> AsyncIterato
     """A server with both accounts, a source and its bus, and a rule that sends some events to `sink`."""
     with tempfile.TemporaryDirectory(prefix="partnerbus-bench-") as folder:
         data = Path(folder) / "data"
-        await asyncio.to_thread(_make_accounts, data)
+        await asyncio.to_thread(make_accounts, data)
         async with _serving(data) as server:
-            await asyncio.to_thread(_prepare, server.url, sink)
+            await prepare(server.url, sink)
             if fill is None:
                 yield server
                 return
@@ -72,46 +72,6 @@ async def _serving(data: Path) -> AsyncIterator[ServerProcess]:
     async with ServerProcess(data, "--allow-private-targets", "--no-throttling") as server:
         os.sched_setaffinity(server.pid, {0})
         yield server
-
-
-def _make_accounts(data: Path) -> None:
-    for account, (key, secret) in KEYS.items():
-        partner = ["--partner", "acme.com"] if account == PARTNER else []
-        keys = ["--access-key-id", key, "--secret-access-key", secret]
-        _command(data, "account", "create", account, *partner, *keys)
-    _command(data, "account", "quota", "set", CUSTOMER, "api-destination-rate", "1000000")
-
-
-def _command(data: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "partnerbus", *arguments, "--data", str(data)]
-    subprocess.run(command, check=True, capture_output=True)
-
-
-def _prepare(url: str, sink: str) -> None:
-    customer, partner = client(url, CUSTOMER), client(url, PARTNER)
-    partner.create_partner_event_source(Name=SOURCE, Account=CUSTOMER)
-    customer.create_event_bus(Name=SOURCE, EventSourceName=SOURCE)
-    connection = customer.create_connection(
-        Name="key",
-        AuthorizationType="API_KEY",
-        AuthParameters={"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "value"}},
-    )
-    destination = customer.create_api_destination(
-        Name="sink",
-        ConnectionArn=connection["ConnectionArn"],
-        InvocationEndpoint=f"{sink}/",
-        HttpMethod="POST",
-        InvocationRateLimitPerSecond=1_000_000,
-    )
-    pattern = msgspec.json.encode({"detail-type": [DELIVERED]}).decode()
-    customer.put_rule(Name="deliver", EventBusName=SOURCE, EventPattern=pattern)
-    customer.put_targets(
-        Rule="deliver",
-        EventBusName=SOURCE,
-        Targets=[{"Id": "1", "Arn": destination["ApiDestinationArn"]}],
-    )
-    for each in (customer, partner):
-        each.close()
 
 
 def resident_bytes(pid: int) -> int:

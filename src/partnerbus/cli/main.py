@@ -10,6 +10,7 @@ import click
 
 from partnerbus import __version__
 from partnerbus.cli.accounts import account
+from partnerbus.cli.bench import bench
 from partnerbus.cli.connections import connection
 from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.endpoints import endpoint
@@ -45,6 +46,7 @@ for command in (
     reset,
     pattern,
     torture,
+    bench,
 ):
     partnerbus.add_command(command)
 

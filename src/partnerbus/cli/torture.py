@@ -4,10 +4,7 @@ import asyncio
 import random
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +12,7 @@ import click
 import msgspec
 
 from partnerbus.cli.asking import config_option, pairs
-from partnerbus.kernel.errors import ConfigurationError
-from partnerbus.node.load_settings import load_settings
+from partnerbus.cli.trial import data_option, make_folder_beside, progress_bar
 
 if TYPE_CHECKING:
     from partnerbus.testing.crash_report import CrashReport
@@ -51,7 +47,7 @@ class TortureView(msgspec.Struct, frozen=True, kw_only=True):
 @click.option(
     "--kills", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="How often."
 )
-@click.option("--data", metavar="FOLDER", help="Try the disk of this data folder, beside it, not in it.")
+@data_option
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def torture(kills: int, data: str | None, config: Path | None, as_json: bool) -> None:
@@ -61,8 +57,7 @@ def torture(kills: int, data: str | None, config: Path | None, as_json: bool) ->
     SIGKILL and started again. Then each acknowledged event is looked for: at its targets, among the dead
     letters, in the archive and in the ledger. Exit status 1 if a promise was broken; the folder is kept then.
     """
-    settings = load_settings({} if data is None else {"data": data}, config=config)
-    folder = _make_folder_beside(settings.data.absolute())
+    folder = make_folder_beside(data, config, "torture")
     view = _torture(folder, kills)
     if view.folder is None:
         shutil.rmtree(folder)
@@ -70,34 +65,15 @@ def torture(kills: int, data: str | None, config: Path | None, as_json: bool) ->
     sys.exit(1 if view.faults else 0)
 
 
-def _make_folder_beside(data: Path) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix=f"{data.name}.torture-", dir=data.parent))
-    except OSError as error:
-        raise ConfigurationError(
-            f"no folder can be made beside the data folder {data}: {error.strerror}"
-        ) from None
-
-
 def _torture(folder: Path, kills: int) -> TortureView:
     from partnerbus.testing.crash import KillAfter, crash_run  # here: the other commands need not wait for it
 
     plan = [KillAfter(random.randint(1, MOST_EVENTS_A_LIFE)) for _ in range(kills)]  # noqa: S311
     began = time.monotonic()
-    with _progress_bar(kills) as ended:
+    with progress_bar(kills, "Killing") as ended:
         run = crash_run(folder, plan, events=MOST_EVENTS_A_LIFE, progress=lambda _report: ended())
         report = asyncio.run(run)
     return view_of(report, time.monotonic() - began, folder)
-
-
-@contextmanager
-def _progress_bar(kills: int) -> Iterator[Callable[[], None]]:
-    """On a terminal a bar on standard error; elsewhere nothing. Call what it gives after each kill."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    with click.progressbar(length=kills, label="Killing", show_pos=True, file=sys.stderr) as bar:
-        yield lambda: bar.update(1)
 
 
 def view_of(report: "CrashReport", seconds: float, folder: Path) -> TortureView:
