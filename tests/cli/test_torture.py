@@ -79,6 +79,32 @@ def test_a_table_and_a_verdict(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [TimeoutError(), ExceptionGroup("errors", [TimeoutError()])])
+def test_a_server_that_does_not_come_back_is_a_fault(
+    runner: click.testing.CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception
+) -> None:
+    async def crash_run(*_arguments: object, **_options: object) -> CrashReport:
+        raise error
+
+    monkeypatch.setattr(crash, "crash_run", crash_run)
+    done = runner.invoke(torture, ["--data", str(tmp_path / "data")])
+    assert done.exit_code == 1
+    (kept,) = tmp_path.iterdir()
+    assert f"{kept} was kept" in done.stderr
+    assert "TimeoutError" in done.stderr
+
+
+def test_one_that_is_interrupted_leaves_nothing(
+    runner: click.testing.CliRunner, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def crash_run(*_arguments: object, **_options: object) -> CrashReport:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(crash, "crash_run", crash_run)
+    assert runner.invoke(torture, ["--data", str(tmp_path / "data")]).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_many_faults_are_not_all_shown(tmp_path: Path) -> None:
     report = report_of({1, 2, 3})
     report.statuses = [1] * 30

@@ -5,6 +5,7 @@ import random
 import shutil
 import sys
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,8 +73,21 @@ def _torture(folder: Path, kills: int) -> TortureView:
     began = time.monotonic()
     with progress_bar(kills, "Killing") as ended:
         run = crash_run(folder, plan, events=MOST_EVENTS_A_LIFE, progress=lambda _report: ended())
-        report = asyncio.run(run)
+        report = _lived_through(run, folder)
     return view_of(report, time.monotonic() - began, folder)
+
+
+def _lived_through(run: Coroutine[object, object, "CrashReport"], folder: Path) -> "CrashReport":
+    """What the harness counted. A server that is not back, or at rest, in minutes is a fault of its own."""
+    try:
+        return asyncio.run(run)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        raise
+    except (TimeoutError, ExceptionGroup) as error:
+        raise click.ClickException(
+            f"the server did not come back, or never came to rest ({error!r}); {folder} was kept"
+        ) from error
 
 
 def view_of(report: "CrashReport", seconds: float, folder: Path) -> TortureView:
