@@ -23,9 +23,9 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.load import Connection, now_text, open_loop, plain_request
-from benchmarks.sink import Sink
+from partnerbus.testing.load import Connection, now_text, open_loop, plain_request
 from partnerbus.testing.server_process import ServerProcess
+from partnerbus.testing.sink import Sink
 from partnerbus.testing.wire import Wire
 
 CUSTOMER = "111122223333"
