@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 import logging
+import zlib
 from datetime import timedelta
 
 import msgspec
@@ -31,6 +32,9 @@ from tests.targets.things import (
 )
 
 QUERY = ParameterPlace.QUERY
+
+LONG_SECRET = b"sesame-" * 1_000
+"""An answer of ten of them is not read whole."""
 
 
 # -- what becomes of the answer ----------------------------------------------------------------------------
@@ -147,6 +151,29 @@ async def test_an_echoed_secret_is_not_kept(
     for secret in (SECRET, json.dumps(SECRET)[1:-1], "query secret", "query%20secret", "wörd", "w%C3%B6rd"):
         assert secret not in seen
     assert token == "?" or token not in seen
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "kept"),
+    [
+        (gzip.compress(b"you sent " + LONG_SECRET), "gzip", "you sent ***"),
+        (zlib.compress(b"you sent " + LONG_SECRET), "deflate", "you sent ***"),
+        (LONG_SECRET * 10, "identity", ""),
+        (gzip.compress(LONG_SECRET * 10), "gzip", ""),
+        (
+            b"no such customer " * 10_000 + LONG_SECRET,
+            "identity",
+            ("no such customer " * 61)[:BODY_HEAD_BYTES],
+        ),
+    ],
+    ids=["gzip", "deflate", "many", "many in gzip", "behind much else"],
+)
+async def test_no_half_of_a_secret_is_kept_where_an_answer_is_cut(
+    sending: Sending, body: bytes, encoding: str, kept: str
+):
+    answer = Respond(status=400, headers={"Content-Encoding": encoding}, body=body)
+    reply = await sending.send(answer, connection=a_connection(secret=LONG_SECRET.decode()))
+    assert reply.body_head == kept
 
 
 async def test_failures_hold_no_secret(sending: Sending):

@@ -67,7 +67,7 @@ def list_deliveries(asker: Asker, **options: str | int | None) -> None:
 @click.argument("delivery_id", metavar="ID")
 @asks
 def show_dead_letter(asker: Asker, delivery_id: str) -> None:
-    """Show a dead letter: why, every attempt, and the event."""
+    """Show a dead letter: why, the attempts (of more than 20 the first and the latest), and the event."""
     _tell_details(asker, delivery_id)
 
 
@@ -75,7 +75,7 @@ def show_dead_letter(asker: Asker, delivery_id: str) -> None:
 @click.argument("delivery_id", metavar="ID")
 @asks
 def show_delivery(asker: Asker, delivery_id: str) -> None:
-    """Show a delivery: its state, every attempt, and the event."""
+    """Show a delivery: its state, the attempts, and the event."""
     _tell_details(asker, delivery_id)
 
 

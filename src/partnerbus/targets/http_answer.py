@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
 from partnerbus.targets.authorization import HIDDEN
-from partnerbus.targets.outbound import OutboundResponse
+from partnerbus.targets.outbound import BODY_LIMIT_BYTES, OutboundResponse
 
 RETRIED_STATUSES = frozenset({401, 407, 409, 429})
 """Besides 5xx (documented)."""
@@ -56,24 +56,25 @@ def _body_head(answer: OutboundResponse, secrets: Iterable[str]) -> str:
     """The first of an answer's text, with every secret hidden that the target may have sent back."""
     if not answer.body:
         return ""
-    text = _readable(answer).decode("utf-8", "replace")
+    body = _readable(answer)
+    text = body.decode("utf-8", "replace")
     # No spelling is shorter than its secret, so a short answer holds none of the long ones.
     spellings = {
         spelling for secret in secrets if len(secret) <= len(text) for spelling in _spellings(secret)
     }
     for spelling in sorted(spellings, key=len, reverse=True):
         text = text.replace(spelling, HIDDEN)
+    if max(len(body), len(answer.body)) >= BODY_LIMIT_BYTES:  # cut, perhaps within a secret
+        text = text[: max(0, len(text) - max(map(len, spellings), default=0))]
     return text.encode()[:BODY_HEAD_BYTES].decode("utf-8", "ignore")
 
 
 def _readable(answer: OutboundResponse) -> bytes:
-    """The body, unpacked if it is compressed; never more of it than was read."""
+    """The body, unpacked if it is compressed; never more of it than is read of one that is not."""
     if answer.headers.get("content-encoding", "").lower() not in ("gzip", "deflate"):
         return answer.body
     try:
-        return zlib.decompressobj(wbits=47).decompress(
-            answer.body, max(len(answer.body), BODY_HEAD_BYTES * 4)
-        )
+        return zlib.decompressobj(wbits=47).decompress(answer.body, BODY_LIMIT_BYTES)
     except zlib.error:
         return answer.body
 
