@@ -136,3 +136,18 @@ def test_joined_ranges_hold_the_same_numbers(ranges, number):
     )
     assert all(low < high for low, high in found)
     assert all(first[1] < second[0] for first, second in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    "number", [2**53 - 1, 2**53, 2**53 + 1, 2**53 + 2, 1 - 2**53, -(2**53), -(2**53) - 1]
+)
+@pytest.mark.parametrize("wanted", [{"numeric": [">", 0]}, {"numeric": ["<", 0]}, {"numeric": ["=", 2**53]}])
+def test_an_integer_that_no_double_holds_is_in_no_range(number, wanted):
+    rules = {0: pattern_of(wanted), 1: pattern_of(wanted, path="b.c")}
+    index = PatternIndex[int](compile_after=0)
+    for key, text in rules.items():
+        index.add(key, parse_pattern(text))
+    for inner in ({"c": number}, [{"c": number}, {"c": None}]):
+        event = json.dumps({"source": "s", "detail": {"a": number, "b": inner}}).encode()
+        for _ in range(3):  # the second function is not there for the first array
+            assert list(index.match_json(event)) == expected(rules, event)

@@ -99,10 +99,13 @@ class Terms:
         )
 
     def _floats(self, test: PathTest, name: str, value: str, shift: int) -> str:
-        """Where only numbers pass. One that may have been an integer too large for a double is an error."""
+        """Where only numbers pass. One that may have been an integer too large for a double is an error.
+
+        That is so from 2**53 on, to which the integer after it is rounded.
+        """
         bounds = test.number_bounds()
-        low, high = bisect_left(bounds, -EXACT_INTEGERS), bisect_right(bounds, EXACT_INTEGERS)
-        bounds = [-EXACT_INTEGERS, *bounds[low:high], nextafter(EXACT_INTEGERS, inf)]
+        low, high = bisect_right(bounds, -EXACT_INTEGERS), bisect_left(bounds, EXACT_INTEGERS)
+        bounds = [nextafter(-EXACT_INTEGERS, inf), *bounds[low:high], EXACT_INTEGERS]
         segments = Segments(test, bounds, shift)
         segments[0] = segments[len(bounds)] = None
         self._names[f"bits_{name}"] = test.bits >> shift
