@@ -6,6 +6,8 @@ most one `::`, without dots, zone or brackets, and one that maps an IPv4 address
 
 import re
 
+from partnerbus.patterns.affixes import set_bits
+
 _IPV4 = re.compile(r"[0-9]+(\.[0-9]+){3}", re.ASCII)
 _IPV6 = re.compile(r"[0-9a-fA-F:]*:[0-9a-fA-F:]*", re.ASCII)
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -56,6 +58,37 @@ def _words(text: str) -> list[int] | None:
         return None
     numbers = [int(word, 16) for word in words]
     return numbers if max(numbers) <= 0xFFFF else None
+
+
+class AddressTable:
+    """Masks by the blocks that an address is in; an address by itself is a block of one.
+
+    There are as many look-ups as sizes of blocks, however many blocks there are.
+    """
+
+    __slots__ = ("blocks",)
+
+    def __init__(self) -> None:
+        self.blocks: dict[tuple[int, int], dict[int, int]] = {}
+        """By the bytes of an address and the bits that a block shares: masks by these bits."""
+
+    def change(self, address: bytes, shared: int, bits: int, *, adding: bool) -> None:
+        """Add or remove `bits` for the block of addresses that share the first bits of `address`."""
+        size = len(address), shared
+        table = self.blocks.setdefault(size, {})
+        set_bits(table, network(address, shared), bits, adding=adding)
+        if not table:
+            del self.blocks[size]
+
+    def hits(self, text: str) -> int:
+        """The bits of all blocks that `text` is an address in."""
+        address = parse_address(text) if self.blocks else None
+        found = 0
+        if address is not None:
+            for (size, shared), table in self.blocks.items():
+                if size == len(address):
+                    found |= table.get(network(address, shared), 0)
+        return found
 
 
 def network(address: bytes, bits: int) -> int:

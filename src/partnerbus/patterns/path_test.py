@@ -1,117 +1,45 @@
 """Which of many clauses on one path does a value fail?
 
 Every clause here has a bit, and what a value does to all of them is one integer: the bits of those it
-fails. A matcher is an entry in a table of its kind (texts, ranges, literals), and only matchers that no
-table holds are tried one by one: addresses, blocks, letters beyond ASCII without case, numbers that are
-compared as text.
+fails. What scalars pass, and what they are excluded by, is asked of two tables (`scalar_table.py`).
 
 Values are as msgspec decodes them, `UNSET` for a field that is not there. An array stands for the scalars
 in it, of which one must pass; objects in its place or inside are as if not there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import UNSET
 
-from partnerbus.patterns.affixes import set_bits
-from partnerbus.patterns.matching import LITERAL_VALUES, Accepts, Value, accepts_any
+from partnerbus.patterns.matching import Value
 from partnerbus.patterns.memo import Memo
-from partnerbus.patterns.numbers import Number, as_number
-from partnerbus.patterns.ranges import RangeTable, Segment, joined, point, segment
-from partnerbus.patterns.syntax import AnythingBut, Exists, LiteralIs, Matcher, NumberIs, Range
+from partnerbus.patterns.numbers import Number
+from partnerbus.patterns.scalar_table import ScalarTable
+from partnerbus.patterns.syntax import AnythingBut, Exists, Matcher
 from partnerbus.patterns.texts import Edges, TextTable
 
-NO_TEXTS, NO_RANGES = TextTable(), RangeTable()
-"""Stand where nothing was ever added: most paths have clauses of one kind only."""
-
-
-class _Wanted:
-    """Masks by what a scalar passes, with a table for each kind of matcher."""
-
-    __slots__ = ("literals", "others", "ranges", "texts")
-
-    def __init__(self) -> None:
-        self.texts = NO_TEXTS
-        self.ranges = NO_RANGES
-        self.literals: dict[bool | None, int] = {}
-        self.others: dict[tuple[Matcher, ...], tuple[Accepts, int]] = {}
-
-    def change(self, matchers: Iterable[Matcher], bits: int, *, adding: bool) -> None:
-        """Add or remove all that one clause wants."""
-        ranges: list[Segment] = []
-        for matcher in matchers:
-            found = _as_segment(matcher)
-            if found is not None:
-                ranges.append(found)
-            else:
-                self._change_one(matcher, bits, adding=adding)
-        if ranges and self.ranges is NO_RANGES:
-            self.ranges = RangeTable()
-        for low, high in joined(ranges):
-            self.ranges.toggle(low, high, bits)
-
-    def _change_one(self, matcher: Matcher, bits: int, *, adding: bool) -> None:
-        if isinstance(matcher, LiteralIs):
-            set_bits(self.literals, LITERAL_VALUES[matcher.literal], bits, adding=adding)
-        else:
-            if self.texts is NO_TEXTS:
-                self.texts = TextTable()
-            if not (self.texts.add if adding else self.texts.remove)(matcher, bits):
-                self.change_other((matcher,), bits, adding=adding)
-
-    def change_other(self, matchers: tuple[Matcher, ...], bits: int, *, adding: bool) -> None:
-        known = self.others.get(matchers)
-        test, before = known or (accepts_any(matchers), 0)
-        after = before | bits if adding else before & ~bits
-        if after:
-            self.others[matchers] = (test, after)
-        else:
-            self.others.pop(matchers, None)
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.literals or self.others or self.ranges.bounds or self.texts.exact) and (
-            self.texts.is_simple
-        )
-
-    def hits(self, value: Value | int | float) -> int:
-        """The bits under which the scalar is wanted."""
-        kind = value.__class__
-        if kind is str:
-            found = self.texts.hits(value)  # type: ignore[arg-type]  # its class was just looked at
-        elif value is None or kind is bool:
-            found = self.literals.get(value, 0)  # type: ignore[arg-type]
-        else:
-            number = as_number(value)  # type: ignore[arg-type]  # nothing else is left
-            found = self.ranges.hits(number.value) if number.value is not None else 0
-            value = number
-        if not self.others:
-            return found
-        for test, bits in self.others.values():
-            if test(value):  # type: ignore[arg-type]  # a number is a Number by now
-                found |= bits
-        return found
-
-
-NOTHING_WANTED = _Wanted()
+NOTHING = ScalarTable()
+"""Stands where nothing was ever added: few paths have an anything-but."""
 
 
 class PathTest:
     """The clauses on one path, by bit. `failed(value)` is what the rest is for."""
 
-    __slots__ = ("_but", "_excluded", "_memo", "_present", "_wanted", "bits", "if_absent", "varied")
+    __slots__ = ("_excluded", "_memo", "_wanted", "bits", "but", "if_absent", "present", "varied")
 
     def __init__(self) -> None:
         self.bits = 0
         self.if_absent = 0
         """Of `bits`, the clauses that hold where there is no value."""
+        self.present = 0
+        """… those that any value passes."""
+        self.but = 0
+        """… those with an anything-but."""
         self.varied = False
         """Whether the path was seen to have more texts than are worth remembering."""
         self._memo: Memo | None = None
-        self._present = 0
-        self._but = 0
-        self._wanted = _Wanted()
-        self._excluded = NOTHING_WANTED
+        self._wanted = ScalarTable()
+        self._excluded = NOTHING
 
     def add(self, matchers: tuple[Matcher, ...], bit: int) -> None:
         self._change(matchers, bit, adding=True)
@@ -129,13 +57,13 @@ class PathTest:
         for matcher in matchers:
             match matcher:
                 case Exists(present=True):
-                    self._present = _with(self._present, bit, adding)
+                    self.present = _with(self.present, bit, adding)
                 case Exists():
                     self.if_absent = _with(self.if_absent, bit, adding)
                 case AnythingBut(excluded=excluded):
-                    self._but = _with(self._but, bit, adding)
-                    if self._excluded is NOTHING_WANTED:
-                        self._excluded = _Wanted()
+                    self.but = _with(self.but, bit, adding)
+                    if self._excluded is NOTHING:
+                        self._excluded = ScalarTable()
                     self._excluded.change(excluded, bit, adding=adding)
                 case _:
                     wanted.append(matcher)
@@ -159,8 +87,8 @@ class PathTest:
         return self.bits & ~self.if_absent if is_absent else found
 
     def _failed_by(self, scalar: Value | int | float) -> int:
-        hits = self._present | self._wanted.hits(scalar)
-        but = self._but
+        hits = self.present | self._wanted.hits(scalar)
+        but = self.but
         if but:
             hits |= but & ~self._excluded.hits(scalar)
         return self.bits & ~hits
@@ -170,29 +98,27 @@ class PathTest:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is left of what was added."""
-        masks = (self.bits, self.if_absent, self._present, self._but)
+        masks = (self.bits, self.if_absent, self.present, self.but)
         return not any(masks) and self._wanted.is_empty and self._excluded.is_empty
 
     @property
     def only_literals(self) -> bool:
         """Whether no clause cares for anything but true, false, null and presence."""
         return not any(
-            wanted.ranges.bounds or wanted.others or wanted.texts.exact or not wanted.texts.is_simple
-            for wanted in (self._wanted, self._excluded)
+            each.ranges.bounds or each.has_texts or each.has_others for each in (self._wanted, self._excluded)
         )
 
     @property
     def only_numbers(self) -> bool:
         """Whether no clause cares for a text, and some for numbers that are compared as numbers."""
         tables = (self._wanted, self._excluded)
-        return any(each.ranges.bounds for each in tables) and not any(
-            each.others or each.texts.exact or not each.texts.is_simple for each in tables
-        )
+        has_numbers = any(each.ranges.bounds for each in tables)
+        return has_numbers and not any(each.has_texts or each.has_others for each in tables)
 
     @property
     def only_ranges(self) -> bool:
         """Whether only numbers pass any clause."""
-        others = self.if_absent | self._present | self._but
+        others = self.if_absent | self.present | self.but
         return self.only_numbers and not (others or self._wanted.literals)
 
     def number_bounds(self) -> list[float]:
@@ -226,18 +152,8 @@ class PathTest:
 
     @property
     def has_others(self) -> bool:
-        """Whether some matchers are in no table."""
-        return bool(self._wanted.others or self._excluded.others)
-
-    @property
-    def but(self) -> int:
-        """The bits of the clauses with an anything-but."""
-        return self._but
-
-    @property
-    def present(self) -> int:
-        """The bits of the clauses that any value passes."""
-        return self._present
+        """Whether a text may matter to what is neither in `wanted_texts` nor in `excluded_texts`."""
+        return self._wanted.has_others or self._excluded.has_others
 
     @property
     def is_varied(self) -> bool:
@@ -252,17 +168,15 @@ class PathTest:
 
     def text_test(self) -> Callable[[str], int]:
         """`failed` for texts, as fast as it can be until the next change."""
-        if self._wanted.others or self._excluded.others:
-            return self._failed_by
-        bits, present, but = self.bits, self._present, self._but
-        wanted, excluded = self._wanted.texts.finder(), self._excluded.texts.finder()
+        bits, present, but = self.bits, self.present, self.but
+        wanted, excluded = self._wanted.text_finder(), self._excluded.text_finder()
         if but:
             return lambda text: bits & ~(present | wanted(text) | (but & ~excluded(text)))
         return lambda text: bits & ~(present | wanted(text)) if present else bits ^ wanted(text)
 
     def edges(self) -> "tuple[Edges, Edges] | None":
         """Without which no text is special, by what is wanted and what is excluded; None if unknown."""
-        if self._wanted.others or self._excluded.others:
+        if self.has_others:
             return None
         wanted, excluded = self._wanted.texts.edges(), self._excluded.texts.edges()
         return None if wanted is None or excluded is None else (wanted, excluded)
@@ -270,7 +184,7 @@ class PathTest:
     @property
     def failed_by_others(self) -> int:
         """What a text fails that no table knows."""
-        return self.bits & ~(self._present | self._but)
+        return self.bits & ~(self.present | self.but)
 
 
 def flat_scalars(value: Sequence[object]) -> Iterator[Value | int | float]:
@@ -286,14 +200,6 @@ def _scalars(value: object) -> Sequence[Value | int | float]:
     if isinstance(value, (str, bool, int, float, Number)) or value is None:
         return (value,)
     return tuple(flat_scalars(value)) if isinstance(value, (list, tuple)) else ()
-
-
-def _as_segment(matcher: Matcher) -> Segment | None:
-    if isinstance(matcher, Range):
-        return segment(matcher)
-    if isinstance(matcher, NumberIs) and matcher.number.value is not None:
-        return point(matcher.number.value)
-    return None
 
 
 def _with(mask: int, bit: int, adding: bool) -> int:

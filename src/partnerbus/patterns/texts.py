@@ -5,7 +5,8 @@ tests there are. Beginnings and endings are kept by their lengths: a text is cut
 A wildcard with one star is a beginning and an ending that do not overlap. One with more is found by its
 first literal, or by its last if it starts with a star, and is then tried; one with stars on both sides is
 tried whatever the text. Only matchers of ASCII letters are compared without case here, because only for
-these is the service's comparison that of lower-cased texts.
+these is the service's comparison that of lower-cased texts. Addresses have a table of their own
+(`addresses.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from partnerbus.patterns.addresses import parse_address
 from partnerbus.patterns.affixes import (
     NO_AFFIXES,
     Affixes,
@@ -172,8 +172,6 @@ class TextTable:
     def _change(self, matcher: Matcher, bits: int, *, adding: bool) -> bool:
         match matcher:
             case Text(text=text) | Exactly(text=text):
-                if isinstance(matcher, Text) and parse_address(text) is not None:
-                    return False
                 set_bits(self.exact, text, bits, adding=adding)
                 return True
             case EqualsIgnoreCase(text=text):
