@@ -15,6 +15,7 @@ from partnerbus.patterns.walk import (
     Choice,
     ClauseTest,
     EventView,
+    around,
 )
 
 
@@ -83,15 +84,6 @@ def _unwanted(clause: ClauseTest, choices: Iterable[Choice], view: EventView) ->
     present = view.present(clause.path)
     met = next(element for choice in choices for element in present.fitting(choice))
     return present.numbers[present.elements.index(met)]
-
-
-def around(element: Element | None) -> Choice:
-    """`element` and the elements it is in."""
-    found = []
-    while element is not None:
-        found.append(element)
-        element = element.parent
-    return frozenset(found)
 
 
 def _picks(clauses: Sequence[ClauseTest], layers: list[_Layer], view: EventView) -> dict[ClauseTest, Pick]:

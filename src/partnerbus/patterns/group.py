@@ -225,6 +225,7 @@ class Group(Generic[K]):
                 by_path = {clause.path: clause for clause in clauses}
                 place = self._by_text(entry, by_path, self._texts_of(by_path))
                 if place is not None:
+                    self.changed()
                     block.remove(number)
                     entry.homes[entry.homes.index((self, InBlock(index, number)))] = (self, place)
         self._drop_empty_blocks()

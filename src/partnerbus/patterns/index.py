@@ -33,7 +33,6 @@ EVENTS_BEFORE_COMPILING = 16
 NOT_REGULAR = (Irregular, TypeError, msgspec.ValidationError, RecursionError)
 """What a program raises for an event that it is not for."""
 
-
 SOURCE_BEGINS, SOURCE_AFTER = b'"source":"', 10
 """What seems to be the source of an event is found by this; its program then looks whether it is."""
 

@@ -31,9 +31,10 @@ Key = str | tuple[str, ...]
 
 
 class Candidate(NamedTuple, Generic[K]):
-    """An entry, and what is left to test of a conjunction of it: one `Test`, and those that are `more`.
+    """An entry, and what is left to test of a conjunction of it.
 
-    `at` is the slot of the value that is tested. (A tuple, because a program takes it apart.)
+    The value in the slot `at` is to pass the `Test` of `low` and `test`, those of other slots the tests that
+    are `more`. (A tuple, because a program takes it apart.)
     """
 
     entry: Entry[K]

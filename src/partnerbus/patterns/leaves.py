@@ -8,7 +8,6 @@ Leaves are numbered in the order of the text. An element's leaves are then a ran
 its array's, which lets the walk find the leaves that fit an element without looking at the others.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
 from partnerbus.patterns.event_fields import EventFields, decode_json
@@ -22,30 +21,18 @@ class Interest:
     """The paths somebody asks for, and what leads to them. Nothing else of an event is opened."""
 
     def __init__(self) -> None:
-        self.paths: Counter[str] = Counter()
-        self.steps: Counter[str] = Counter()
+        self.paths: set[str] = set()
+        self.steps: set[str] = set()
 
     def add(self, paths: Iterable[str]) -> None:
         for path in paths:
-            self.paths[path] += 1
+            self.paths.add(path)
             self.steps.update(steps_to(path))
-
-    def remove(self, paths: Iterable[str]) -> None:
-        for path in paths:
-            _release(self.paths, path)
-            for step in steps_to(path):
-                _release(self.steps, step)
 
 
 def steps_to(path: str) -> list[str]:
     """What stands before each dot of `path`."""
     return [path[:index] for index, character in enumerate(path) if character == "."]
-
-
-def _release(counts: Counter[str], key: str) -> None:
-    counts[key] -= 1
-    if not counts[key]:
-        del counts[key]
 
 
 class Array:

@@ -12,10 +12,12 @@ if TYPE_CHECKING:  # it has a memo
 MEMO_VALUES = 256
 """How many values of one path are remembered."""
 
-TRIAL_VALUES, ENOUGH_VALUES = 24, 20
-SEEN_AGAIN = 8
-"""A path is varied, and its values not worth remembering, if of so many that came at first less than one in
-eight comes again among the next as many."""
+TRIAL_VALUES, SEEN_AGAIN = 24, 8
+"""A path is varied, and its values not worth remembering, if of the first 24 that came less than one in eight
+comes again among the next 24."""
+
+ENOUGH_VALUES = 20
+"""So many of these next ones are enough to tell when a program is made anew anyway."""
 
 LONGEST_TEXT = 256
 """Longer texts are not remembered."""

@@ -3,6 +3,20 @@
 Each object of the tree of fields is a variable `oN`, each field asked for a variable `vN`. The function here
 is for plain events: objects and scalars, each where it is expected. It hands on all others to the function of
 `arrays_text.py`, which is longer and slower, and not made before such an event comes.
+
+For patterns in one block that ask for `detail.state`, with terms cut short, the text is
+
+    def match_event(event):
+        try: o0 = decode(event)
+        except ValidationError: return in_general(event)
+        if o0.f1 != source: raise OtherSource
+        o1 = o0.f0
+        v0 = o1.f0
+        failed0 = (equal_0_v0_0 if v0 == text_0_v0_0 else others_0_v0 if v0.__class__ is str else …)
+        if failed0 == alive: return ()
+        return answers[failed0]
+
+Candidates of tables come between the last `failed` and the answer.
 """
 
 from bisect import bisect_right
@@ -54,6 +68,22 @@ def numbers_below(groups: Sequence[Group[K]]) -> frozenset[str]:
     return frozenset(path for path in numbers if "." in path and path not in kept)
 
 
+HELPERS: Names = {
+    "Candidate": Candidate,
+    "Entry": Entry,
+    "Irregular": Irregular,
+    "OtherSource": OtherSource,
+    "UNSET": UNSET,
+    "ValidationError": ValidationError,
+    "all_pass": all_pass,
+    "bisect": bisect_right,
+    "holds": holds,
+    "in_order": keys_in_order,
+    "keys_of": keys_of,
+}
+"""What every function may call; the rest of its names are of its groups."""
+
+
 class FunctionText(Generic[K]):
     """Writes the function `name` for some groups: those of `source`, if one is given.
 
@@ -75,22 +105,7 @@ class FunctionText(Generic[K]):
         self._tree = tree
         self._source = source
         self._lines: list[str] = []
-        self.names: Names = {
-            "Candidate": Candidate,
-            "Entry": Entry,
-            "Irregular": Irregular,
-            "OtherSource": OtherSource,
-            "UNSET": UNSET,
-            "ValidationError": ValidationError,
-            "all_pass": all_pass,
-            "bisect": bisect_right,
-            "decode": tree.decode,
-            "holds": holds,
-            "in_general": in_general,
-            "in_order": keys_in_order,
-            "keys_of": keys_of,
-            "source": source,
-        }
+        self.names: Names = {**HELPERS, "decode": tree.decode, "in_general": in_general, "source": source}
         self._objects = {node: number for number, node in enumerate(tree.nodes())}
         self._values = {leaf.path or "": f"v{number}" for number, leaf in enumerate(tree.leaves_below())}
         numbers = {leaf.path for leaf in tree.leaves_below() if leaf.is_number and leaf.node is None}

@@ -38,7 +38,7 @@ class Irregular(Exception):
     """The event is not of the shape that a short cut is for; the exact way must be taken."""
 
 
-def plain_texts(matchers: Sequence[Matcher]) -> frozenset[str] | None:
+def _plain_texts(matchers: Sequence[Matcher]) -> frozenset[str] | None:
     """The texts that the matchers accept, if they accept a few exact texts and nothing else."""
     values = plain_values(tuple(matchers))
     if values is None or any(isinstance(value, Number) for value in values):
@@ -55,7 +55,7 @@ def make_test(matchers: tuple[Matcher, ...]) -> Test:
 
 @lru_cache(TESTS_KEPT)
 def _shared_test(matchers: tuple[Matcher, ...]) -> Test:
-    texts = plain_texts(matchers)
+    texts = _plain_texts(matchers)
     if texts is not None:
         return Test(None, texts.__contains__)
     return Test(None, _Remembered(_any_test(matchers)).__getitem__)

@@ -88,12 +88,8 @@ class TextTable:
         """Undo an `add`."""
         return self._change(matcher, bits, adding=False)
 
-    def hits(self, text: str) -> int:
-        """The bits of all tests that `text` passes."""
-        return self.finder()(text)
-
     def finder(self) -> Callable[[str], int]:
-        """`hits` as a function that is good until the next change."""
+        """A function for the bits of all tests that a text passes, good until the next change."""
         exact = self.exact
         if self.is_simple:
             return lambda text: exact.get(text, 0)

@@ -191,16 +191,15 @@ def _choices(clause: ClauseTest, choice: Choice, view: EventView) -> Iterator[Ch
     if clause.may_be_absent and not any(True for _ in view.present(clause.path).fitting(choice)):
         yield choice
     for element in view.hits(clause).fitting(choice):
-        yield choice if element is None else choice | _around(element)
+        yield choice if element is None else choice | around(element)
 
 
-def _around(element: Element) -> Choice:
+def around(element: Element | None) -> Choice:
     """`element` and the elements it is in."""
     found = []
-    inner: Element | None = element
-    while inner is not None:
-        found.append(inner)
-        inner = inner.parent
+    while element is not None:
+        found.append(element)
+        element = element.parent
     return frozenset(found)
 
 
