@@ -260,6 +260,14 @@ def test_elements_that_are_asked_for_and_looked_into():
     assert both_ways(index, {"a": [{"a": ""}, [0, {"a": ""}]]}) == [0]
 
 
+def test_a_detail_that_is_asked_for_and_looked_into():
+    index = index_of({"detail": [""], "detail.a": [""]}, {"detail": [{"exists": False}]})
+    for _ in range(3):
+        assert both_ways(index, {"detail": [[""], {"a": ""}]}) == []
+        assert both_ways(index, {"detail": ["", {"a": ""}]}) == [0]
+        assert both_ways(index, {"detail": {"a": ""}}) == [1]
+
+
 def test_where_few_events_are_plain_one_function_is_for_all():
     index = index_of(detail_of({"a": ["x"]}), detail_of({"b": {"c": [{"numeric": [">", 2]}]}}))
     plain = {"source": SOURCE, "detail": {"a": "x", "b": {"c": 3}}}

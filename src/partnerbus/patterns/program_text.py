@@ -163,8 +163,9 @@ class FunctionText(Generic[K]):
             if field.name == DETAIL:
                 self.names["decode_detail"], self.names["no_detail"] = field.decode, field.missing
                 self._decode(here, "decode_detail(detail) if detail else no_detail")
-                if value not in ("", here):
+                if value not in ("", here):  # the detail itself is asked for, too
                     self._line(1, f"{value} = {here}")
+                    self._check_value(value)
                 continue
             if value:
                 self._line(1, f"{value} = envelope.get({field.name!r}, UNSET)")
