@@ -7,6 +7,7 @@ from pathlib import Path
 from partnerbus.model.delivery import SETTLED, TRANSITIONS, DeliveryState
 
 ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "partnerbus"
 PAGE = (ROOT / "ARCHITECTURE.md").read_text()
 
 
@@ -33,5 +34,17 @@ def test_the_layers_are_those_that_the_linter_keeps() -> None:
         for name in re.findall(r"`(\w+)`", row)
     ]
     assert shown == kept
-    packages = {path.parent.name for path in (ROOT / "src" / "partnerbus").glob("*/__init__.py")}
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert set(kept) == packages
+
+
+def test_the_files_that_the_page_names_are_there() -> None:
+    named = re.findall(r"`([a-z_]+/[a-z_0-9/]+(?:\.py|/)?)`", PAGE)
+    assert "store/protocol.py" in named
+    missing = [name for name in named if not any((PACKAGE / (name + end)).exists() for end in ("", ".py"))]
+    assert missing == []
+
+
+def test_no_file_is_hidden_by_a_folder_of_its_name() -> None:
+    """Python reads the package then, and nobody the module."""
+    assert [path for path in PACKAGE.rglob("*.py") if path.with_suffix("").is_dir()] == []

@@ -36,10 +36,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 class EngineSteps(MachineWorld):
     """Steps that keep the six invariants as the engine would."""
 
-    @rule(numbers=st.lists(st.tuples(st.integers(1, 60), st.sampled_from(LOGS)), max_size=6))
-    def append(self, numbers: list[tuple[int, str]]) -> None:
+    @rule(
+        numbers=st.lists(st.tuples(st.integers(1, 60), st.sampled_from(LOGS)), max_size=6),
+        ordered=st.booleans(),
+    )
+    def append(self, numbers: list[tuple[int, str]], *, ordered: bool) -> None:
         new = [new_record(number, log) for number, log in numbers]
-        stored = self.run_async(self.store.append(new))
+        stored = self.run_async(self.store.append(new, ordered=ordered))
         assert len(stored) == len(new)
         for (number, log), record in zip(numbers, stored, strict=True):
             if number in self.numbers:
@@ -64,7 +67,7 @@ class EngineSteps(MachineWorld):
     def arrive(self, log: str, count: int, born: bool, ways: Ways) -> None:
         """New events that are routed as they come: the usual case."""
         first = max(self.numbers, default=0) + 1
-        self.append([(number, log) for number in range(first, first + count)])
+        self.append([(number, log) for number in range(first, first + count)], ordered=False)
         self._route(log, Route(limit=4, fan_out=1, born=born, ways=ways))
 
     @precondition(lambda self: self.unrouted)
