@@ -41,10 +41,7 @@ PARTNER_STORY = frozenset(
 )
 """What `test_partner_story` succeeds with, through every client."""
 
-UNPROVED: frozenset[str] = frozenset()
-"""What `test_every_operation` does not call yet, built or not. This set only shrinks."""
-
-EVERY_OPERATION = frozenset(OPERATIONS) - UNPROVED
+EVERY_OPERATION = frozenset(OPERATIONS)
 """What `test_every_operation` succeeds with, through the clients that are quick."""
 
 PROVED_BY: Mapping[str, Set[str]] = {
@@ -65,7 +62,7 @@ def operations_table() -> str:
     rows = ["| operation | built | proved by |", "|---|---|---|"]
     for name in sorted(load_contract()):
         clients = ", ".join(client for client, proved in PROVED_BY.items() if name in proved)
-        rows.append(f"| {name} | {'yes' if name in OPERATIONS else 'not yet'} | {clients} |")
+        rows.append(f"| {name} | {'yes' if name in OPERATIONS else 'no'} | {clients} |")
     return "\n".join([*rows, "", ""])
 
 

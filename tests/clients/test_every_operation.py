@@ -1,4 +1,4 @@
-"""Every operation that is built succeeds through a client at a real server, whose own count says so."""
+"""Every operation of the model succeeds through a client at a real server, whose own count says so."""
 
 import json
 from collections.abc import Awaitable, Callable

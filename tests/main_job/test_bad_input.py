@@ -285,9 +285,3 @@ async def test_a_target_at_a_forbidden_address_is_refused_when_it_is_named(hurt:
             HttpMethod="POST",
         )
     assert (await run(customer.list_api_destinations))["ApiDestinations"] == []
-
-
-async def test_an_operation_that_is_not_built_says_which(hurt: Story) -> None:
-    with pytest.raises(ClientError, match="ListReplays") as caught:
-        await run(hurt.client(CUSTOMER).list_replays)
-    assert "ListReplays" in caught.value.response["Error"].get("Message", "")

@@ -11,20 +11,12 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from partnerbus.api.v1.operations import OPERATIONS
 from partnerbus.node.folder import DataFolder
 
 REGION = "us-east-1"
 CONTENT_TYPE = "application/x-amz-json-1.1"
 
 Members = dict[str, Any]
-
-
-def built(operation: str) -> str:
-    """The operation; the test is skipped until it is built."""
-    if operation not in OPERATIONS:
-        pytest.skip(f"{operation} is not built yet")
-    return operation
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -299,7 +299,7 @@ GOOD: Mapping[str, Callable[[Client], Members]] = {
     "UpdateEndpoint": _endpoint,
     "UpdateEventBus": lambda client: _bus(client) | {"Name": "orders"},
 }
-"""By operation; each is taken by a server on which `furnish` was called, once the operation is built."""
+"""By operation; each is taken by a server on which `furnish` was called."""
 
 MORE_GOOD: Mapping[str, Callable[[Client], Members]] = {
     "PutPermission": lambda _: {

@@ -8,7 +8,7 @@ import pytest
 
 from partnerbus.testing.bus_in_thread import BusInThread
 from tests.wire.answers import check, state
-from tests.wire.client import CONTENT_TYPE, Client, built
+from tests.wire.client import CONTENT_TYPE, Client
 from tests.wire.mutations import BROKEN, TOKENS, Pairs, Raw, render
 from tests.wire.requests import GOOD, furnish
 
@@ -23,7 +23,6 @@ def furnished(bus: BusInThread, accounts: Iterator[str]) -> Iterator[Client]:
 
 @pytest.mark.parametrize("operation", GOOD)
 def test_what_is_no_json_object_is_refused_by_every_operation(furnished: Client, operation: str) -> None:
-    built(operation)
     before = state(furnished)
     members = list(GOOD[operation](furnished).items())
     bodies = [render(Pairs([*members, ("Extra", Raw(token))])) for token in BROKEN]
@@ -40,7 +39,6 @@ def test_what_is_no_json_object_is_refused_by_every_operation(furnished: Client,
 @pytest.mark.parametrize("operation", GOOD)
 def test_unknown_members_may_be_anything(furnished: Client, operation: str) -> None:
     """They are ignored: a request that lacks what it needs is told so, and nothing else."""
-    built(operation)
     alone = furnished.send(operation, b'{"Name":1,"ArchiveName":1,"ReplayName":1,"Limit":"x","Rule":[]}')
     for token in TOKENS:
         pairs = Pairs([("Extra", Raw(token)), ("name", Raw(token)), ("", Raw(token))])

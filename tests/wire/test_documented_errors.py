@@ -15,7 +15,7 @@ from partnerbus.model.resources import Rule, RuleState
 from partnerbus.node.folder import DataFolder, opened
 from partnerbus.testing.bus_in_thread import BusInThread
 from tests.clients.proofs import PAGE
-from tests.wire.client import REGION, Client, Desk, built
+from tests.wire.client import REGION, Client, Desk
 from tests.wire.errors import (
     DISABLED_REGION,
     GENERAL,
@@ -89,7 +89,6 @@ def test_the_page_is_made_from_the_table() -> None:
 
 @pytest.mark.parametrize(("operation", "error"), PROVOKED)
 def test_it_comes_when_it_should(furnished: Client, desk: Desk, operation: str, error: str) -> None:
-    built(operation)
     provoke = OTHERS[error][operation].provoke
     assert provoke is not None
     members = plain(provoke(furnished))
@@ -127,7 +126,6 @@ def arrange(client: Client, operation: str) -> None:
 def test_a_resource_that_always_changes(
     furnished: Client, operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built(operation)
     arrange(furnished, operation)
     members = plain(GOOD[operation](furnished))
 

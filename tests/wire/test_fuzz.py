@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from tests.wire.answers import check, state
-from tests.wire.client import Client, Members, Reply, built
+from tests.wire.client import Client, Members, Reply
 from tests.wire.mutations import bodies, render
 from tests.wire.requests import GOOD, MORE_GOOD, furnish, source
 
@@ -67,7 +67,6 @@ def good(operation: str, client: Client, second: bool) -> Members:
 )
 def test_the_good_requests_are_good(tenant: Tenant, operation: str, second: bool) -> None:
     client = tenant.client
-    built(operation)
     if operation == "ActivateEventSource":
         client("DeactivateEventSource", Name=source(client))
     if operation in ("CancelReplay", "DescribeReplay"):
@@ -85,7 +84,6 @@ def test_the_good_requests_are_good(tenant: Tenant, operation: str, second: bool
 @CALM
 @given(data=st.data())
 def test_nearly_good_requests(tenant: Tenant, operation: str, data: st.DataObject) -> None:
-    built(operation)
     second = operation in MORE_GOOD and data.draw(st.booleans())
     body = data.draw(bodies(good(operation, tenant.client, second)))
     reply = tenant.client.send(operation, body)

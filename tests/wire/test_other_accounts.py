@@ -6,7 +6,7 @@ import pytest
 
 from partnerbus.testing.bus_in_thread import BusInThread
 from tests.wire.answers import check, state
-from tests.wire.client import REGION, Client, Reply, built
+from tests.wire.client import REGION, Client, Reply
 from tests.wire.mutations import render
 from tests.wire.requests import GOOD, furnish
 
@@ -95,7 +95,6 @@ def test_the_tables_have_every_request_that_names_an_account_or_a_region(client:
 
 @pytest.mark.parametrize("operation", OTHER_ACCOUNT)
 def test_arns_of_another_account(pair: tuple[Client, Client], operation: str) -> None:
-    built(operation)
     mine, other = pair
     before = state(other)
     reply = mine.send(operation, body(mine, operation).replace(mine.account, other.account).encode())
@@ -106,7 +105,6 @@ def test_arns_of_another_account(pair: tuple[Client, Client], operation: str) ->
 
 @pytest.mark.parametrize("operation", OTHER_REGION)
 def test_arns_of_another_region(pair: tuple[Client, Client], operation: str) -> None:
-    built(operation)
     mine, other = pair
     sent = body(mine, operation).replace(REGION, ELSEWHERE).encode()
     mine.region = ELSEWHERE

@@ -9,7 +9,7 @@ import pytest
 from partnerbus.model.quotas import Quotas, table
 from partnerbus.node.quotas_page import quotas_page
 from tests.clients.proofs import PAGE
-from tests.wire.client import Client, Desk, Members, Refused, built
+from tests.wire.client import Client, Desk, Members, Refused
 from tests.wire.requests import BASIC, GOOD, bus_arn
 
 LIMIT = ("LimitExceededException", "The requested resource exceeds the maximum number allowed.")
@@ -112,7 +112,6 @@ def test_each_quota_of_the_table_has_its_test() -> None:
 @pytest.mark.parametrize("name", MAKERS)
 def test_one_more_than_the_quota_is_refused(client: Client, desk: Desk, name: str) -> None:
     calls = [MAKERS[name](client, n) for n in range(4)]
-    built(calls[0][0])
     change(desk, client, name, room(name))
     for operation, members in calls[:2]:
         client(operation, **members)
@@ -128,7 +127,6 @@ def test_one_more_than_the_quota_is_refused(client: Client, desk: Desk, name: st
 @pytest.mark.parametrize("name", MAKERS)
 def test_callers_at_once_do_not_pass_it_together(client: Client, desk: Desk, name: str) -> None:
     calls = [MAKERS[name](client, n) for n in range(12)]
-    built(calls[0][0])
     change(desk, client, name, room(name))
 
     def make(call: Call) -> str:

@@ -36,4 +36,4 @@ OPERATIONS: Mapping[str, Operation] = {
     **event_patterns.OPERATIONS,
     **tags.OPERATIONS,
 }
-"""By name; any other operation of the model is answered as not yet supported."""
+"""By name: each operation of the model."""
