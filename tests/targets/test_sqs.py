@@ -165,7 +165,14 @@ def test_a_dead_letter_that_was_not_retried():
 
 @pytest.mark.parametrize(
     ("arn", "refused"),
-    [(queue_arn("q"), False), (queue_arn("q.fifo"), True), ("arn:aws:sns:us-east-1:1:t", True), ("x", True)],
+    [
+        (queue_arn("q"), False),
+        (queue_arn("q.fifo"), True),
+        (queue_arn("q").replace("arn:aws:", "arn:aws-cn:"), False),
+        (queue_arn("q").replace("arn:aws:", "arn:awss:"), True),
+        ("arn:aws:sns:us-east-1:1:t", True),
+        ("x", True),
+    ],
 )
 def test_which_queues_may_hold_dead_letters(arn: str, refused: bool):
     assert (dead_letter_refusal(arn) is not None) is refused

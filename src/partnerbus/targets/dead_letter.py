@@ -94,7 +94,7 @@ class DeadLetterQueue:
 def dead_letter_refusal(queue_arn: str) -> str | None:
     """Why a dead-letter queue cannot be used: it is a standard SQS queue (documented), None if it is one."""
     arn = Arn.parse(queue_arn)
-    if arn is None or arn.service != "sqs":
+    if arn is None or not arn.is_of_aws or arn.service != "sqs":
         return "The dead-letter queue is not the ARN of an SQS queue."
     if arn.resource.endswith(".fifo"):
         return "The dead-letter queue is a FIFO queue; only standard queues can be used."
