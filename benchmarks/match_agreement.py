@@ -50,7 +50,10 @@ NUMBERS = (
     *("-0.0", "9007199254740992", "9007199254740993", "1e400"),
 )
 LITERALS = ("true", "false", "null")
-PATTERNS, EVENTS = 24, 150
+SIZES, EVENTS = (2, 6, 24), 150
+OPERATORS, OPERATORS_USED = 14, (1, 3, 14)
+"""How many patterns, events and kinds of `matcher` a set has. Where they are few, most paths are asked for
+one kind of thing only, as on most buses, and take the short cuts that are for it."""
 
 BY_TEXT = ((group, "SMALL_GROUP", 0), (group, "TEXTS_TO_TELL_APART", 1))
 NOT_COMPARED = tuple((terms, name, -1) for name in ("EQUAL_TEXTS", "COMPARED_TEXTS", "TEXTS_BEFORE_MEMO"))
@@ -95,50 +98,47 @@ def event(chance: random.Random, names: Sequence[str], depth: int = 3) -> str:
     return in_object(members)
 
 
-def pattern(chance: random.Random, names: Sequence[str], depth: int = 2) -> str:
+def pattern(chance: random.Random, names: Sequence[str], kinds: Sequence[int], depth: int = 2) -> str:
     """A pattern of one or two fields, some of them in objects or in an `$or`."""
     members = []
     for name in chance.sample(names, chance.choice((1, 1, 2))):
         if depth and chance.random() < 0.4:
-            members.append((name, pattern(chance, names, depth - 1)))
+            members.append((name, pattern(chance, names, kinds, depth - 1)))
         else:
-            matchers = [matcher(chance) for _ in range(chance.choice((1, 1, 2, 3)))]
+            matchers = [matcher(chance, kinds) for _ in range(chance.choice((1, 1, 2, 3)))]
             members.append((name, in_array(matchers)))
     if depth and chance.random() < 0.15:
-        branches = [pattern(chance, names, 0) for _ in range(2)]
+        branches = [pattern(chance, names, kinds, 0) for _ in range(2)]
         members.insert(chance.randrange(len(members) + 1), ("$or", in_array(branches)))
     return in_object(members)
 
 
-def matcher(chance: random.Random) -> str:
-    """One alternative of a field."""
+def matcher(chance: random.Random, kinds: Sequence[int]) -> str:
+    """One alternative of a field, of one of the `kinds`."""
     text, number = chance.choice(TEXTS), chance.choice(NUMBERS)
-    return chance.choice(
-        (
-            json.dumps(text),
-            json.dumps(text),
-            number,
-            chance.choice(LITERALS),
-            json.dumps({chance.choice(("prefix", "suffix", "equals-ignore-case")): text}),
-            json.dumps({chance.choice(("prefix", "suffix")): {"equals-ignore-case": text}}),
-            json.dumps(
-                {"wildcard": chance.choice(("*", "x*", "*y", "x*y", "*x*", "a\\*b", "*x*y", "a*c*y"))}
-            ),
-            json.dumps({"exists": chance.random() < 0.5}),
-            json.dumps({"cidr": chance.choice(("10.0.0.0/8", "::/0", "11.0.0.0/8"))}),
-            f'{{"numeric":[{json.dumps(chance.choice(("=", "<", "<=", ">", ">=")))},{number}]}}',
-            f'{{"numeric":[">",-1,"<=",{number}]}}',
-            json.dumps({"anything-but": chance.sample(TEXTS, 2)}),
-            f'{{"anything-but":{number}}}',
-            json.dumps({"anything-but": {chance.choice(("prefix", "suffix", "wildcard")): ["x", "ab"]}}),
-        )
+    every = (
+        json.dumps(text),
+        json.dumps(text),
+        number,
+        chance.choice(LITERALS),
+        json.dumps({chance.choice(("prefix", "suffix", "equals-ignore-case")): text}),
+        json.dumps({chance.choice(("prefix", "suffix")): {"equals-ignore-case": text}}),
+        json.dumps({"wildcard": chance.choice(("*", "x*", "*y", "x*y", "*x*", "a\\*b", "*x*y", "a*c*y"))}),
+        json.dumps({"exists": chance.random() < 0.5}),
+        json.dumps({"cidr": chance.choice(("10.0.0.0/8", "::/0", "11.0.0.0/8"))}),
+        f'{{"numeric":[{json.dumps(chance.choice(("=", "<", "<=", ">", ">=")))},{number}]}}',
+        f'{{"numeric":[">",-1,"<=",{number}]}}',
+        json.dumps({"anything-but": chance.sample(TEXTS, 2)}),
+        f'{{"anything-but":{number}}}',
+        json.dumps({"anything-but": {chance.choice(("prefix", "suffix", "wildcard")): ["x", "ab"]}}),
     )
+    return every[chance.choice(kinds)]
 
 
-def accepted(chance: random.Random, names: Sequence[str]) -> str:
+def accepted(chance: random.Random, names: Sequence[str], kinds: Sequence[int]) -> str:
     """A pattern that is not refused."""
     while True:
-        text = pattern(chance, names)
+        text = pattern(chance, names, kinds)
         try:
             parse_pattern(text)
         except PatternError:
@@ -148,7 +148,8 @@ def accepted(chance: random.Random, names: Sequence[str]) -> str:
 
 def check_set(chance: random.Random, names: Sequence[str]) -> Sequence[int]:
     """Match events against a set of patterns; the pairs, those that matched, and the events taken slowly."""
-    texts = {key: accepted(chance, names) for key in range(PATTERNS)}
+    size, kinds = chance.choice(SIZES), chance.sample(range(OPERATORS), chance.choice(OPERATORS_USED))
+    texts = {key: accepted(chance, names, kinds) for key in range(size)}
     index = PatternIndex[int](compile_after=chance.randrange(4))
     for key, text in texts.items():
         index.add(key, parse_pattern(text))
@@ -162,10 +163,10 @@ def check_set(chance: random.Random, names: Sequence[str]) -> Sequence[int]:
                 sys.exit(f"event {found}\n" + "\n".join(f"pattern {texts[key]}" for key in disagree))
         pairs, hits = pairs + len(texts), hits + len(wanted)
         if chance.random() < 0.1:
-            gone, new = chance.choice(list(texts)), PATTERNS + number
+            gone, new = chance.choice(list(texts)), size + number
             del texts[gone]
             index.remove(gone)
-            texts[new] = accepted(chance, names)
+            texts[new] = accepted(chance, names, kinds)
             index.add(new, parse_pattern(texts[new]))
     return pairs, hits, index.slow_matches
 
