@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from partnerbus.engine.archives import remove_archive
-from partnerbus.engine.replays import EVENTS_PER_TURN, KEEP, PATIENCE, PAUSE
+from partnerbus.engine.replay_pace import GROWTH, LEAST, LIVE_FOR
+from partnerbus.engine.replays import KEEP, PATIENCE, PAUSE
 from partnerbus.engine.retention import Retention
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.kernel.telemetry import make_log
@@ -109,7 +110,7 @@ async def test_what_is_replayed_stays_and_is_not_archived_again(world: World) ->
     st.lists(st.integers(-90, 330), max_size=60),
     st.integers(0, 240),
     st.integers(1, 240),
-    st.sampled_from([1, 3, EVENTS_PER_TURN]),
+    st.sampled_from([1, 3, LEAST]),
 )
 def test_each_event_of_any_window_is_copied_once_and_minutes_never_go_back(
     seconds: list[int], begin: int, length: int, per_turn: int
@@ -129,7 +130,8 @@ def test_each_event_of_any_window_is_copied_once_and_minutes_never_go_back(
             assert [event.id for event in found] == [event.id for event in sorted(meant, key=minute_of)]
 
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        patch.setattr("partnerbus.engine.replays.EVENTS_PER_TURN", per_turn)
+        patch.setattr("partnerbus.engine.replay_pace.LEAST", per_turn)
+        patch.setattr("partnerbus.engine.replay_pace.MOST", per_turn)
         asyncio.run(check(Path(folder)))
 
 
@@ -201,7 +203,7 @@ async def test_an_event_that_fails_is_retried_as_any_other(world: World) -> None
 # -- what stops it, and what does not ------------------------------------------------------------------
 
 
-async def held_replay(world: World, count: int = 3 * EVENTS_PER_TURN) -> tuple[Replay, asyncio.Event]:
+async def held_replay(world: World, count: int = 3 * LEAST) -> tuple[Replay, asyncio.Event]:
     """A replay of `count` events whose target hangs until the event is set: it is waiting for it."""
     bus, archive, _ = await bus_with_archive(world, *range(count))
     target, goes_on = new_target(), asyncio.Event()
@@ -215,35 +217,51 @@ async def held_replay(world: World, count: int = 3 * EVENTS_PER_TURN) -> tuple[R
 async def test_it_waits_for_a_target_that_takes_its_time(world: World) -> None:
     replay, goes_on = await held_replay(world)
     assert now(world, replay).state is ReplayState.RUNNING
-    assert len(await copies(world, replay)) == EVENTS_PER_TURN
+    assert len(await copies(world, replay)) == LEAST
     goes_on.set()
     await world.engine.idle()
     assert now(world, replay).state is ReplayState.COMPLETED
-    assert (await world.store.ledger(replay.log)).delivered == 3 * EVENTS_PER_TURN
+    assert (await world.store.ledger(replay.log)).delivered == 3 * LEAST
 
 
 async def test_but_no_target_stops_it(world: World) -> None:
-    replay, goes_on = await held_replay(world)
-    for turns in (1, 2, 3):
+    replay, goes_on = await held_replay(world, 5 * LEAST)
+    for turns in range(1, 6):
         await waits_for_the_clock(world)
-        assert len(await copies(world, replay)) == turns * EVENTS_PER_TURN
+        assert len(await copies(world, replay)) == turns * LEAST
         await world.clock.advance(PATIENCE)
     assert (await ended(world, replay)).state is ReplayState.COMPLETED
     assert (await world.store.ledger(replay.log)).delivered == 0
     goes_on.set()
     await world.engine.idle()
-    assert (await world.store.ledger(replay.log)).delivered == 3 * EVENTS_PER_TURN
+    assert (await world.store.ledger(replay.log)).delivered == 5 * LEAST
+
+
+async def test_in_silence_the_second_turn_is_larger_and_does_not_wait_for_the_first(world: World) -> None:
+    bus, archive, _ = await bus_with_archive(world, *range(10 * LEAST))
+    target, goes_on = new_target(), asyncio.Event()
+    world.targets.answers[target.arn] = [goes_on]
+    await world.rule(bus, target)
+    await world.advance(LIVE_FOR)
+    replay = await start(world, archive, WINDOW)
+    await world.targets.wait_for(lambda: len(world.targets.received) >= LEAST)
+    await waits_for_the_clock(world)
+    assert len(await copies(world, replay)) == LEAST + LEAST + GROWTH
+    goes_on.set()
+    await world.engine.idle()
+    assert now(world, replay).state is ReplayState.COMPLETED
+    assert (await world.store.ledger(replay.log)).delivered == 10 * LEAST
 
 
 async def test_a_dead_target_holds_it_up_hardly_at_all(world: World) -> None:
-    bus, archive, _ = await bus_with_archive(world, *range(10 * EVENTS_PER_TURN))
+    bus, archive, _ = await bus_with_archive(world, *range(10 * LEAST))
     dead, well = new_target(), new_target()
     world.targets.answers[dead.arn] = [UNAVAILABLE]
     await world.rule(bus, dead, well)
     replay = await start(world, archive, WINDOW)
     await world.engine.idle()
     assert now(world, replay).state is ReplayState.COMPLETED
-    assert len(world.targets.to(well.arn)) == 10 * EVENTS_PER_TURN
+    assert len(world.targets.to(well.arn)) == 10 * LEAST
 
 
 async def test_cancelling_ends_it_where_it_is(world: World) -> None:
@@ -254,9 +272,9 @@ async def test_cancelling_ends_it_where_it_is(world: World) -> None:
     await world.engine.idle()
     found = now(world, replay)
     assert (found.state, found.ended_at) == (ReplayState.CANCELLED, world.clock.now())
-    assert found.replayed_until == FIRST + (EVENTS_PER_TURN - 1) * SECOND
+    assert found.replayed_until == FIRST + (LEAST - 1) * SECOND
     ledger = await world.store.ledger(replay.log)
-    assert (ledger.accepted, ledger.delivered) == (EVENTS_PER_TURN, EVENTS_PER_TURN)
+    assert (ledger.accepted, ledger.delivered) == (LEAST, LEAST)
 
 
 async def test_without_its_archive_it_fails(world: World) -> None:
@@ -285,7 +303,7 @@ async def test_an_archive_forgets_nothing_while_it_is_replayed(world: World) -> 
     world.clock._now += timedelta(days=2)
     retention = Retention(world.store, world.catalog, world.clock, make_log("error"))
     await retention.sweep()
-    assert (await world.store.size(archive.log)).records == 3 * EVENTS_PER_TURN
+    assert (await world.store.size(archive.log)).records == 3 * LEAST
     goes_on.set()
     await world.engine.idle()
     assert now(world, replay).state is ReplayState.COMPLETED
@@ -317,8 +335,8 @@ async def test_after_a_restart_it_goes_on(parts: Parts) -> None:
         await world.engine.idle()
         assert now(world, replay).state is ReplayState.COMPLETED
         found = await copies(world, replay)
-        assert len({event.id for event in found}) == len(found) == 3 * EVENTS_PER_TURN
-        assert (await world.store.ledger(replay.log)).delivered == 3 * EVENTS_PER_TURN
+        assert len({event.id for event in found}) == len(found) == 3 * LEAST
+        assert (await world.store.ledger(replay.log)).delivered == 3 * LEAST
         await world.advance(2 * MINUTE)
         assert await world.store.cursor(replay.log, LIVE) == await world.store.seek(replay.log)
 

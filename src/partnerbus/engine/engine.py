@@ -18,6 +18,7 @@ from partnerbus.engine.lanes import Room
 from partnerbus.engine.leases import Leases
 from partnerbus.engine.matching import Matching
 from partnerbus.engine.publish import Publisher
+from partnerbus.engine.replay_pace import ReplayPace
 from partnerbus.engine.replays import SWEEP_EVERY as REPLAYS_EVERY
 from partnerbus.engine.replays import Replays
 from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
@@ -72,7 +73,8 @@ class Engine:
         self._changed = asyncio.Event()
         self._supervisor = Supervisor(clock, log)
         matching = Matching(catalog, log)
-        leases = Leases(store, clock, log)
+        replay_pace = ReplayPace(clock)
+        leases = Leases(store, clock, log, replay_pace.saw_live)
         gates = Gates(clock, partial(_rate_of, catalog))
         bus_logs = BusLogs(catalog, clock, write_bus_log)
         self._health = TargetHealth(
@@ -117,8 +119,8 @@ class Engine:
             bus_logs=bus_logs,
         )
         self._routers = Routers(routing, self._changed.set)
-        self._replays = Replays(catalog, routing, self._changed)
-        self.publisher = Publisher(store, self._routers.news, bus_logs)
+        self._replays = Replays(catalog, routing, replay_pace, self._changed)
+        self.publisher = Publisher(store, self._routers.news, bus_logs, replay_pace.saw_live)
         self._schedules = Schedules(catalog, clock, log, self._changed.set)
         self._gates = gates
         self._parts: Mapping[str, Callable[[], Awaitable[None]]] = {

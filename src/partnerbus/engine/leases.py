@@ -1,7 +1,7 @@
 """The claims in flight and their leases: those of attempts that run long are extended."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -24,12 +24,22 @@ class _Leased(msgspec.Struct):
 
 
 class Leases:
-    """What is in flight. A lease that could not be extended may end: then the delivery is attempted twice."""
+    """What is in flight. A lease that could not be extended may end: then the delivery is attempted twice.
 
-    def __init__(self, store: DeliveryStore, clock: Clock, log: Log) -> None:
+    `saw_live` is called with each claim of an event that is not replayed.
+    """
+
+    def __init__(
+        self,
+        store: DeliveryStore,
+        clock: Clock,
+        log: Log,
+        saw_live: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._log = log
+        self._saw_live = saw_live
         self._leased: dict[tuple[str, int], _Leased] = {}  # by delivery and claim: both may be in flight
         self._anything_leased = asyncio.Event()
         self.replayed = 0
@@ -38,7 +48,10 @@ class Leases:
     def hold(self, claim: Claim) -> None:
         """The claim is in flight, its lease is new; `let_go` must follow."""
         self._leased[_key(claim)] = _Leased(claim, self._clock.now())
-        self.replayed += claim.record.event.replay_name is not None
+        if claim.record.event.replay_name is None:
+            self._saw_live()
+        else:
+            self.replayed += 1
         self._anything_leased.set()
 
     def let_go(self, claim: Claim) -> None:

@@ -20,20 +20,27 @@ News = Callable[[str, int], None]
 
 
 class Publisher:
-    """The only way into a log; it tells the routers and the bus logs of each record that was stored."""
+    """The only way into the log of a bus; it tells the routers and the bus logs of each stored record.
+
+    `saw_live` is called before anything is stored that is not replayed.
+    """
 
     def __init__(
         self,
         store: LogStore,
         news: News = lambda _log, _position: None,
         bus_logs: BusLogs | None = None,
+        saw_live: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._news = news
         self._bus_logs = bus_logs
+        self._saw_live = saw_live
 
     async def publish(self, records: Sequence[NewRecord], request_id: str | None = None) -> Sequence[Record]:
         """Store the records, all or none; they are on disk when this returns."""
+        if any(record.event.replay_name is None for record in records):
+            self._saw_live()
         try:
             stored = await self._store.append(records)
         except Exception as error:

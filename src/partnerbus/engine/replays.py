@@ -9,24 +9,23 @@ A replay is a cursor of its own with an end. One turn of it
    event like any other: owed, attempted, retried, perhaps a dead letter, counted in a ledger, trimmed;
 4. writes down how far it is, about once a second. Whoever starts anew begins there.
 
-**Pace.** What is live goes first. Replays take turns, one at a time on the node; after each turn nobody
-replays for `REST` times as long as it took, so the busier the disk and the event loop, the slower all replays
-together. A replay's next turn waits, besides, while many replayed events are being attempted, and while a
-lane that it sends to has more to do than may begin there: so a live event finds only a few replayed ones
-before it, however slow its target is or whatever its rate. But it waits no longer than `PATIENCE`: no target
-stops a replay.
+**Pace.** What is live goes first. Replays take turns, one at a time on the node, and `ReplayPace` says how
+large a turn is and how long nobody replays after it. A replay's next turn waits, besides, while as many
+replayed events are being attempted as it may have, and while a lane that it sends to has more to do than may
+begin there: so a live event finds only a few replayed ones before it, however slow its target is or whatever
+its rate. But it waits no longer than `PATIENCE`: no target stops a replay.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
 
 import msgspec
 
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.publish import derived_id
+from partnerbus.engine.replay_pace import LEAST, ReplayPace
 from partnerbus.engine.router import Cursor, Router, Routing
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model.delivery import NewRecord, Record
@@ -34,15 +33,8 @@ from partnerbus.model.event import minute_at, minute_of, time_of
 from partnerbus.model.resources import AnyResource, Archive, Replay, ReplayState, archive_key
 from partnerbus.store.protocol import Place
 
-EVENTS_PER_TURN = 8
 READ_AHEAD = 256
 READ_AHEAD_BYTES = 4 * 1024 * 1024
-REST = 4
-LONGEST_REST = timedelta(seconds=1)
-"""However long a turn took: the clock may have been moved meanwhile."""
-
-IN_FLIGHT = 8
-"""So many replayed events are attempted at once, of all replays, before the next turn waits."""
 
 PATIENCE = timedelta(seconds=1)
 PAUSE = timedelta(seconds=1)
@@ -60,9 +52,10 @@ MICROSECOND = timedelta(microseconds=1)
 class Replays:
     """Moves every replay that has not ended. `changed` is set when anything on the node may be quiet."""
 
-    def __init__(self, catalog: Catalog, routing: Routing, changed: asyncio.Event) -> None:
+    def __init__(self, catalog: Catalog, routing: Routing, pace: ReplayPace, changed: asyncio.Event) -> None:
         self._catalog = catalog
         self._routing = routing
+        self._pace = pace
         self._changed = changed
         self._news: asyncio.Queue[str] = asyncio.Queue()
         self._runs: dict[str, _Run] = {}
@@ -86,7 +79,7 @@ class Replays:
                 while True:
                     key = await self._news.get()
                     if key not in self._runs:
-                        self._runs[key] = _Run(key, self._catalog, self._routing, self._turns, self._changed)
+                        self._runs[key] = self._run_of(key)
                         runs.create_task(self._move(key))
         finally:
             self._is_running = False
@@ -98,6 +91,9 @@ class Replays:
         for replay in list(self._catalog.list(Replay, "replay:")):
             if replay.started_at <= before and not replay.is_active:
                 await self._catalog.remove(replay)
+
+    def _run_of(self, key: str) -> "_Run":
+        return _Run(key, self._catalog, self._routing, self._pace, self._turns, self._changed)
 
     def _tell(self, key: str, _: AnyResource | None, after: AnyResource | None) -> None:
         if isinstance(after, Replay) and after.is_active:
@@ -115,12 +111,19 @@ class _Run:
     """One replay on its way."""
 
     def __init__(
-        self, key: str, catalog: Catalog, routing: Routing, turns: asyncio.Lock, changed: asyncio.Event
+        self,
+        key: str,
+        catalog: Catalog,
+        routing: Routing,
+        pace: ReplayPace,
+        turns: asyncio.Lock,
+        changed: asyncio.Event,
     ) -> None:
         self._key = key
         self._catalog = catalog
         self._routing = routing
         self._clock = routing.clock
+        self._pace = pace
         self._turns = turns
         self._changed = changed
         self._progress: _Progress | None = None
@@ -151,8 +154,7 @@ class _Run:
         async with self._turns:
             began_at = self._clock.now()
             await self._turn(replay, self._progress)
-            took = self._clock.now() - began_at
-            await self._clock.sleep(min(REST * took, LONGEST_REST))
+            await self._clock.sleep(self._pace.turned(self._clock.now() - began_at))
         await self._catch_up()
 
     async def _begin(self, replay: Replay) -> "_Progress":
@@ -167,7 +169,7 @@ class _Run:
         ending = self._ending(replay)
         if ending is not None:
             await self._end(replay, progress, *ending)
-        elif (archived := await progress.read()) is None:
+        elif (archived := await progress.read(self._pace.events)) is None:
             await self._end(replay, progress, ReplayState.COMPLETED)
         elif archived:
             await progress.copy(archived)
@@ -199,7 +201,9 @@ class _Run:
 
     def _is_behind(self) -> bool:
         dispatcher = self._routing.dispatcher
-        return dispatcher.replayed_in_flight >= IN_FLIGHT or any(map(dispatcher.is_behind, self._lanes))
+        return dispatcher.replayed_in_flight >= self._pace.events or any(
+            map(dispatcher.is_behind, self._lanes)
+        )
 
     async def _catch_up(self) -> None:
         """Wait while there is enough to attempt."""
@@ -208,11 +212,13 @@ class _Run:
         until = self._clock.now() + PATIENCE
         self._waits_while = lambda: self._clock.now() < until and self._is_behind()
         self._changed.set()
-        with suppress(TimeoutError):
+        try:
             async with self._clock.timeout(PATIENCE):
                 while self._is_behind():
                     self._changed.clear()
                     await self._changed.wait()
+        except TimeoutError:
+            self._pace.not_taken()
         self._waits_while = None
 
     async def _pause(self) -> None:
@@ -235,13 +241,13 @@ class _Progress:
         first = minute_at(replay.window_start_at) if replay.minute is None else replay.minute
         self._read_to = Place(first, replay.position)
         self._ahead: deque[Record] = deque()
-        self._limit = EVENTS_PER_TURN
+        self._limit = LEAST
         self._last: Record | None = None
         self._copied = 0
         self._noted_at = self._clock.now()
 
-    async def read(self) -> Sequence[Record] | None:
-        """The next few events of the window, perhaps none; None at the end."""
+    async def read(self, limit: int) -> Sequence[Record] | None:
+        """The next events of the window, at most `limit`, perhaps none; None at the end."""
         if not self._ahead:
             found = await self._store.read_by_minute(
                 self._replay.archive_log,
@@ -255,7 +261,7 @@ class _Progress:
             self._adapt(found)
             self._read_to = Place(minute_of(found[-1].event), found[-1].position)
             self._ahead.extend(record for record in found if self._is_in_window(record))
-        return [self._ahead.popleft() for _ in range(min(EVENTS_PER_TURN, len(self._ahead)))]
+        return [self._ahead.popleft() for _ in range(min(limit, len(self._ahead)))]
 
     def _adapt(self, records: Sequence[Record]) -> None:
         """Let what is read ahead be bounded in bytes, roughly."""
