@@ -193,6 +193,24 @@ async def test_many_sick_targets_do_not_delay_a_sound_one(parts: Parts) -> None:
         assert (await world.ledger(sick_bus)).delivered == 9 * 40
 
 
+async def test_large_events_for_many_targets_are_in_memory_a_few_at_a_time(parts: Parts) -> None:
+    detail = b'{"note":"' + b"n" * 990 + b'"}'
+    parts.room = Room(payload_bytes=5 * len(detail))
+    async with parts.open() as world:
+        bus = await world.bus()
+        targets, answered = [new_target() for _ in range(40)], asyncio.Event()
+        for number, target in enumerate(targets):
+            world.targets.answers[target.arn] = [answered]
+            await world.rule(bus, target, name=f"rule{number}")
+        await world.put(bus, detail=detail)
+        await world.targets.wait_for(lambda: len(world.targets.received) >= 5)
+        await world.engine.look()
+        assert sum(world.targets.in_flight.values()) == 5
+        answered.set()
+        await world.engine.idle()
+        assert (await world.ledger(bus)).delivered == 40
+
+
 async def test_reopened_in_the_middle_nothing_is_lost(parts: Parts) -> None:
     never = asyncio.Event()
     hanging, failing = new_target(sink("hanging")), new_target(sink("failing"))

@@ -6,15 +6,19 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded
+from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded, StoreUnavailable
 from partnerbus.model.delivery import NewDelivery, NewRecord
 from partnerbus.store.embedded import tables
+from partnerbus.store.embedded.database import END
+from partnerbus.store.embedded.store import Reader
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept
 from partnerbus.testing.store_contract.world import LEASE, fill, make_event, new_record, owe
 from tests.store.maker import EmbeddedMaker
 from tests.store.traces import commits
 
 Hold = Callable[[], AbstractContextManager[None]]
+
+ENDLESS = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n) SELECT count(*) FROM n"
 
 UNWRITABLE = [("a lone surrogate \ud800", 1)]
 """SQLite's text cannot hold it, so the command that carries it fails in the middle of its group."""
@@ -211,3 +215,38 @@ async def test_only_so_many_numbers_of_names_are_remembered(
     ]
     claimed = [await store.claim(f"l{n}", 10, LEASE) for n in range(4)]
     assert sum(len(each.claims) for each in claimed) == 10
+
+
+async def test_a_sweep_goes_in_steps_that_follow_what_is_appended(maker: EmbeddedMaker) -> None:
+    for appended_meanwhile, steps in ((0, 6), (300, 1)):
+        store = await maker.open()
+        records = await fill(store, 300, first=1 + appended_meanwhile)
+        await store.advance("log", LIVE, records[-1].position, owed=(), unmatched=300)
+        if not appended_meanwhile:
+            store = await maker.reopen()
+        seen = commits(store)
+        assert await store.trim("log", END, limit=300) == 300
+        assert len(seen.levels) == steps
+        await maker.close()
+
+
+async def test_a_read_that_lasts_too_long_is_given_up(maker: EmbeddedMaker) -> None:
+    await maker.open()
+    reader = Reader(maker.folder / "partnerbus.db", "hasty", most_seconds=0.0)
+    with pytest.raises(StoreUnavailable, match="took too long"):
+        await reader.run(lambda connection: connection.execute(ENDLESS).fetchone())
+    assert await reader.run(lambda connection: connection.execute("SELECT 1").fetchone()) == (1,)
+    await reader.close()
+
+
+async def test_room_that_became_free_is_used_again(maker: EmbeddedMaker) -> None:
+    store = await maker.open()
+    sizes = []
+    for lap in range(4):
+        records = await fill(store, 2_000, first=1 + 2_000 * lap)
+        await store.advance("log", LIVE, records[-1].position, owed=(), unmatched=2_000)
+        assert await store.trim("log", END) == 2_000
+        await maker.close()  # moves the write-ahead log into the file
+        sizes.append((maker.folder / "partnerbus.db").stat().st_size)
+        store = await maker.open()
+    assert sizes[-1] <= 1.1 * sizes[0]

@@ -79,8 +79,8 @@ class Admission:
 
     # -- attempts under way ----------------------------------------------------------------------------
 
-    def begin(self, payload_bytes: int) -> None:
-        """An attempt with a slot is under way; `end` must follow."""
+    def carry(self, payload_bytes: int) -> None:
+        """So many bytes, for which there are slots, are in memory from now on (or no longer, if negative)."""
         self._lanes.carry(payload_bytes)
 
     def judge(self, lane: str, reply: Reply) -> None:
@@ -96,7 +96,7 @@ class Admission:
         self._look_again(lane)
 
     def end(self, lane: str, payload_bytes: int) -> None:
-        """What began is over: its slot is free."""
+        """An attempt is over: its slot is free, and its bytes are carried no longer."""
         self._lanes.carry(-payload_bytes)
         self._free(lane, 1)
 

@@ -25,6 +25,8 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 
+import msgspec
+
 from partnerbus.engine.admission import Admission
 from partnerbus.engine.attempts import Attempts, Ended
 from partnerbus.engine.leases import LEASE, Leases
@@ -35,6 +37,9 @@ from partnerbus.store.protocol import DeliveryStore
 
 PAUSE = timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(seconds=30)
+
+CLAIMS_AT_ONCE = 16
+"""How many lanes are claimed at once: nobody knows before how many bytes a claim gives."""
 
 T = TypeVar("T")
 
@@ -64,6 +69,7 @@ class Dispatcher:
         self._judged = judged
         self._admission = admission
         self._leases = leases
+        self._claiming = asyncio.Semaphore(CLAIMS_AT_ONCE)
         self._under_way: set[asyncio.Task[None]] = set()
         self._interruptible: set[asyncio.Task[None]] = set()
         self._pausing: dict[asyncio.Task[None], datetime] = {}
@@ -78,7 +84,7 @@ class Dispatcher:
 
     # -- what the router asks --------------------------------------------------------------------------
 
-    def reserve(self, wanted: Mapping[str, int]) -> "Reservation":
+    def reserve(self, wanted: Mapping[str, "Wanted"]) -> "Reservation":
         """Slots for deliveries that are about to be owed, by lane."""
         return Reservation(self, self._admission, wanted)
 
@@ -102,6 +108,7 @@ class Dispatcher:
     def dispatch(self, claims: Sequence[Claim]) -> None:
         """Make the attempts of claims for which slots are held."""
         for claim in claims:
+            self._admission.carry(_size(claim))
             self._start(self._deliver(claim))
 
     # -- loops -----------------------------------------------------------------------------------------
@@ -109,7 +116,12 @@ class Dispatcher:
     async def run(self) -> None:
         """Claim what is due, until cancelled."""
         while True:
-            lane, slots = await self._admission.next()
+            await self._claiming.acquire()
+            try:
+                lane, slots = await self._admission.next()
+            except BaseException:
+                self._claiming.release()
+                raise
             self._start(self._claim(lane, slots))
 
     async def look(self) -> None:
@@ -166,12 +178,11 @@ class Dispatcher:
             self._log.exception("lane not claimed, will be tried again", lane=lane)
             self._admission.owe(lane, self._clock.now() + PAUSE)
         finally:
+            self._claiming.release()
             self._admission.give_back(lane, taken - used)
 
     async def _deliver(self, claim: Claim) -> None:
-        """Make an attempt and settle it; the slot is held until then."""
-        size = len(claim.record.event.detail)
-        self._admission.begin(size)
+        """Make an attempt and settle it; the slot is held, and its bytes are carried, until then."""
         self._leases.hold(claim)
         try:
             await self._settle(claim, await self._attempt(claim))
@@ -181,7 +192,7 @@ class Dispatcher:
             self.look_later(claim.lane)
         finally:
             self._leases.let_go(claim)
-            self._admission.end(claim.lane, size)
+            self._admission.end(claim.lane, _size(claim))
 
     async def _attempt(self, claim: Claim) -> Ended:
         ended = await self._interruptibly(self._attempts.make(claim))
@@ -276,22 +287,37 @@ class Dispatcher:
         )
 
 
+class Wanted(msgspec.Struct):
+    """How many slots of a lane are wanted, and the bytes of the details for which they are."""
+
+    slots: int = 0
+    payload_bytes: int = 0
+
+
 class Reservation:
     """Slots that a router holds while it commits; what it does not use goes back.
 
     with dispatcher.reserve(wanted) as granted:      # slots by lane
         granted.use(await store.advance(…))          # claims: each takes over a slot
+
+    The bytes for which there are slots count as carried, so that one event for a thousand targets does not
+    get slots for all of them at once if it is large.
     """
 
-    def __init__(self, dispatcher: Dispatcher, admission: Admission, wanted: Mapping[str, int]) -> None:
+    def __init__(self, dispatcher: Dispatcher, admission: Admission, wanted: Mapping[str, Wanted]) -> None:
         self._dispatcher = dispatcher
         self._admission = admission
         self._wanted = wanted
         self._used: Counter[str] = Counter()
+        self._carried = 0
         self.granted: dict[str, int] = {}
 
     def __enter__(self) -> Self:
-        self.granted = {lane: self._admission.take(lane, count) for lane, count in self._wanted.items()}
+        for lane, wanted in self._wanted.items():
+            granted = self.granted[lane] = self._admission.take(lane, wanted.slots)
+            size = wanted.payload_bytes * granted // wanted.slots
+            self._admission.carry(size)
+            self._carried += size
         return self
 
     def use(self, claims: Sequence[Claim]) -> None:
@@ -302,13 +328,18 @@ class Reservation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._admission.carry(-self._carried)  # what is used is carried by its attempts
         for lane, wanted in self._wanted.items():
             granted, used = self.granted[lane], self._used[lane]
             self._admission.give_back(lane, granted - used)
             if error is not None or used < granted:  # perhaps committed all the same, or held back
                 self._dispatcher.look_later(lane)
-            if error is None and granted < wanted:
+            if error is None and granted < wanted.slots:
                 self._admission.owe(lane)
+
+
+def _size(claim: Claim) -> int:
+    return len(claim.record.event.detail)
 
 
 def _this_task() -> asyncio.Task[None]:

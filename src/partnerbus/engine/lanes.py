@@ -18,7 +18,7 @@ SICK_WINDOW = 1
 class Room(msgspec.Struct, frozen=True, kw_only=True):
     """What may be in flight in all.
 
-    `payload_bytes` is looked at before more is claimed, so what one claim gives may go beyond it.
+    `payload_bytes` is looked at before more is claimed, so what the claims under way give may go beyond it.
     """
 
     attempts: int = 1_024

@@ -16,7 +16,7 @@ KEEP_DEAD_LETTERS = timedelta(days=14)
 
 SWEEP_EVERY = timedelta(minutes=5)
 CHUNK = 1_000
-"""How many are forgotten in one commit, so that a sweep never holds up publishers."""
+"""How many are forgotten in one call; the store sees to it that a sweep never holds up publishers."""
 
 
 class Retention:

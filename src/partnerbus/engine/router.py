@@ -3,7 +3,7 @@
 A log is routed by a *live cursor*: the position up to which every event has been matched, and what it is
 owed to has been committed. One step of a router
 
-1. reads a batch of records after the cursor, bounded in records and, roughly, in bytes;
+1. reads a batch of records after the cursor, bounded in records and, by the store, in bytes;
 2. matches each record once, against all rules and archives of the bus at once;
 3. asks the dispatcher for slots in the lanes that the batch goes to. A delivery that has a slot is *born
    claimed*: it is attempted at once, without being read again, unless the store holds it back for an elder
@@ -21,7 +21,7 @@ while the others go on.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -29,7 +29,7 @@ import msgspec
 
 from partnerbus.engine.agenda import Agenda
 from partnerbus.engine.bus_logs import BusLogs
-from partnerbus.engine.dispatcher import Dispatcher
+from partnerbus.engine.dispatcher import Dispatcher, Wanted
 from partnerbus.engine.leases import LEASE
 from partnerbus.engine.matching import Match
 from partnerbus.kernel.clock import Clock
@@ -39,9 +39,7 @@ from partnerbus.model.delivery import NewDelivery, Record, delivery_id
 from partnerbus.model.paths import EventDocument
 from partnerbus.store.protocol import LIVE, START, Kept, Store
 
-RECORDS_AT_FIRST = 32
-RECORDS_AT_MOST = 256
-BYTES_PER_BATCH = 4 * 1024 * 1024
+RECORDS_PER_BATCH = 256
 DELIVERIES_PER_BATCH = 2_000
 """A batch is cut after the record that reaches this many deliveries."""
 
@@ -90,7 +88,6 @@ class Router:
         self._cursor = cursor
         self._routing = routing
         self._position: int | None = None
-        self._limit = RECORDS_AT_FIRST
         self.lanes: frozenset[str] = frozenset()
         """The lanes of what the last step routed."""
 
@@ -104,10 +101,9 @@ class Router:
         """Route one batch; False if there was nothing to route."""
         after = await self.position()
         log, end = self._cursor.log, self._cursor.end
-        records = await self._routing.store.read(log, after, until=end, limit=self._limit)
+        records = await self._routing.store.read(log, after, until=end, limit=RECORDS_PER_BATCH)
         if not records:
             return False
-        self._adapt(records)
         routed = await self._match(records)
         self._routing.failpoints.hit(Failpoint.ROUTER_MATCHED)
         await self._commit(routed)
@@ -115,11 +111,6 @@ class Router:
         self.lanes = frozenset(delivery.lane for found in routed for delivery in found.deliveries)
         self._tell(routed)
         return True
-
-    def _adapt(self, records: Sequence[Record]) -> None:
-        """Let the next batch be about as large as a batch may be."""
-        average = sum(len(record.event.detail) for record in records) // len(records)
-        self._limit = max(1, min(RECORDS_AT_MOST, 2 * self._limit, BYTES_PER_BATCH // max(average, 1)))
 
     async def _match(self, records: Sequence[Record]) -> Sequence[_Routed]:
         routed: list[_Routed] = []
@@ -147,8 +138,7 @@ class Router:
     async def _commit(self, routed: Sequence[_Routed]) -> None:
         """Commit the batch, and hand what was born claimed to the dispatcher."""
         owed = [delivery for found in routed for delivery in found.deliveries]
-        wanted = Counter(delivery.lane for delivery in owed)
-        with self._routing.dispatcher.reserve(wanted) as reservation:
+        with self._routing.dispatcher.reserve(_wanted(routed)) as reservation:
             claims = await self._routing.store.advance(
                 self._cursor.log,
                 self._cursor.name,
@@ -190,6 +180,20 @@ class Router:
             ],
             seconds_since_stored=(now - record.stored_at).total_seconds(),
         )
+
+
+def _wanted(routed: Sequence[_Routed]) -> dict[str, Wanted]:
+    """What the deliveries of a batch want of each lane."""
+    wanted: dict[str, Wanted] = {}
+    for found in routed:
+        size = len(found.record.event.detail)
+        for delivery in found.deliveries:
+            lane = wanted.get(delivery.lane)
+            if lane is None:
+                lane = wanted[delivery.lane] = Wanted()
+            lane.slots += 1
+            lane.payload_bytes += size
+    return wanted
 
 
 def _born(owed: Sequence[NewDelivery], granted: dict[str, int]) -> Sequence[NewDelivery]:

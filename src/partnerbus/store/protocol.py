@@ -35,6 +35,9 @@ from partnerbus.model.delivery import (
 START = 0
 """The position before every record: reading after it reads a log from its horizon."""
 
+BYTES_AT_ONCE = 4 * 1024 * 1024
+"""So many bytes of details end a read or a claim, so that none of them takes much more of memory."""
+
 AT_ONCE = Redrive()
 
 LIVE = "live"
@@ -153,10 +156,11 @@ class LogStore(Protocol):
     async def read(
         self, log: str, after: int, *, until: int | None = None, limit: int = 256, wait: bool = False
     ) -> Sequence[Record]:
-        """Up to `limit` records with `after` < position <= `until`, in order.
+        """Up to `limit` records with `after` < position <= `until`, in order; fewer if they are large.
 
-        With `wait` it returns only once there is at least one, or `until` is passed and none can come. No
-        record appears later at a position lower than one that was read.
+        It ends with the first record by which their details have `BYTES_AT_ONCE` together. With `wait` it
+        returns only once there is at least one, or `until` is passed and none can come. No record appears
+        later at a position lower than one that was read.
         """
 
     async def read_by_minute(
@@ -229,7 +233,8 @@ class DeliveryStore(Protocol):
         """
 
     async def claim(self, lane: str, limit: int, lease: timedelta) -> Claimed:
-        """Claim up to `limit` deliveries of `lane` that are due, earliest first, one attempt each.
+        """Claim up to `limit` deliveries of `lane` that are due, earliest first, one attempt each; fewer if
+        they are large, as in `read`.
 
         A delivery whose lease ended is due again. `next_due_at` leaves out what this call claimed, and what
         is held back. **Ordered.**

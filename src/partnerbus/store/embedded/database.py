@@ -164,6 +164,8 @@ def unavailable(path: Path, error: Exception) -> StoreError:
             return StoreUnavailable(f"{path} cannot be written: {error}.")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return StoreUnavailable(f"{path} is damaged ({error}): restore it from a copy.")
+        case sqlite3.SQLITE_INTERRUPT:
+            return StoreUnavailable(f"Reading {path} took too long and was given up: ask for less at once.")
     if isinstance(error, _MISSHAPEN):
         return StoreUnavailable(f"{path} is damaged ({error}): restore it from a copy.")
     return StoreUnavailable(f"{path} cannot be used right now: {error}.")

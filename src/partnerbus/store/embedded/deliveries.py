@@ -3,7 +3,9 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 
@@ -17,6 +19,7 @@ from partnerbus.model.delivery import (
     Settlement,
 )
 from partnerbus.model.reply import ErrorCode
+from partnerbus.store.embedded.amounts import at_once
 from partnerbus.store.embedded.database import END, from_micros, to_micros
 from partnerbus.store.embedded.records import DEAD, RECORD_COLUMNS, forget, make_record, put_back
 from partnerbus.store.embedded.states import NUMBERS
@@ -104,7 +107,8 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
     lane = tables.number_if_known(command.lane)
     if lane is None:
         return Claimed(claims=(), next_due_at=None)
-    due = tables.connection.execute(_DUE, (lane, command.now, command.limit)).fetchall()
+    with closing(tables.connection.execute(_DUE, (lane, command.now, command.limit))) as found:
+        due = at_once(found, _body_bytes)
     next_due = tables.connection.execute(_NEXT_DUE, (lane, len(due))).fetchone()
     claims, taken = [], []
     for subscription, name, attempts_made, owed_at, key, log, *row in due:
@@ -124,6 +128,11 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
         )
     execute_many(tables.connection, _TAKE, taken)
     return Claimed(claims=claims, next_due_at=due_or_held(next_due[0]) if next_due else None)
+
+
+def _body_bytes(row: Sequence[Any]) -> int:
+    *_, body, _ = row  # RECORD_COLUMNS end with it and its checksum
+    return len(body)
 
 
 CLAIM: Verb[Claiming, Claimed] = Verb(_claim, committed=Failpoint.CLAIM_COMMITTED)

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import datetime
 from hashlib import blake2b
 from itertools import takewhile
@@ -13,6 +14,7 @@ import msgspec
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.model.delivery import DeliveryState, NewRecord, Record
 from partnerbus.model.event import decode_event, minute_of
+from partnerbus.store.embedded.amounts import at_once, detail_bytes
 from partnerbus.store.embedded.database import from_micros
 from partnerbus.store.embedded.states import NUMBERS
 from partnerbus.store.embedded.tables import Log, Tables, execute_many
@@ -269,15 +271,16 @@ TRIM: Verb[Trimming, Trimmed] = Verb(_trim, before=Failpoint.TRIM_BEFORE_COMMIT)
 def read_records(
     connection: sqlite3.Connection, log: str, after: int, until: int, limit: int
 ) -> list[Record]:
-    """Records of `log` with `after` < position <= `until`, in order."""
-    rows = connection.execute(
+    """Records of `log` with `after` < position <= `until`, in order; as many as may be read at once."""
+    found = connection.execute(
         f"SELECT {RECORD_COLUMNS} FROM records r INDEXED BY records_of_log "  # noqa: S608
         "WHERE r.log = (SELECT id FROM logs WHERE name = ?) AND r.trimmed = 0 "
         "AND r.position > ? AND r.position <= ? "
         "ORDER BY r.position LIMIT ?",
         (log, after, until, limit),
-    ).fetchall()
-    return [make_record(log, row) for row in rows]
+    )
+    with closing(found):
+        return at_once((make_record(log, row) for row in found), detail_bytes)
 
 
 _BY_MINUTE = (

@@ -13,6 +13,7 @@ The clock is read in the event loop when a verb is called, so a test that moves 
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -60,16 +61,31 @@ T = TypeVar("T")
 PENDING_BYTES = 64 * 1024 * 1024
 TAIL_BYTES = 32 * 1024 * 1024
 
-CHUNK = 500
-"""How many rows a sweep changes at once: what an append may have to wait for."""
+CHUNK = 50
+CHUNK_AT_MOST = 500
+"""How many rows a sweep changes at once: what an append may have to wait for.
+
+Between the two it is twice what was appended meanwhile: appends wait for about as long again as they take
+themselves, and sweeps keep up with any load.
+"""
+
+
+READ_SECONDS = 30.0
+"""How long one read may last, in real time: as long as it does, the write-ahead log only grows."""
+
+STEPS_PER_LOOK = 10_000
+"""How many steps SQLite takes between two looks at the time: about a millisecond of work."""
 
 
 class Reader:
-    """A connection with a thread of its own."""
+    """A connection with a thread of its own. A read that lasts longer than `most_seconds` is given up."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, most_seconds: float = READ_SECONDS) -> None:
         self._path = path
         self._connection = connect(path, read_only=True)
+        self._connection.set_progress_handler(self._is_late, STEPS_PER_LOOK)
+        self._most_seconds = most_seconds
+        self._late_at = 0.0
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"partnerbus-store-{name}")
 
@@ -80,8 +96,12 @@ class Reader:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._late_at = time.monotonic() + self._most_seconds
         with translated(self._path):
             return work(self._connection)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._late_at
 
     async def close(self) -> None:
         """Finish what was asked, then let go."""
@@ -101,6 +121,7 @@ class EmbeddedStore:
         self._clock = clock
         self._room = room
         self._closed = False
+        self._appended = 0
         self._tail = Tail({name: log.head for name, log in tables.logs.items()}, TAIL_BYTES)
         self._watchers = registry.Watchers()
         self._reader = Reader(path, "reader")
@@ -147,6 +168,7 @@ class EmbeddedStore:
         if self._writer.pending_bytes and self._writer.pending_bytes + weight > self._room:
             raise StoreOverloaded
         command = record_verbs.Appending(records, [record.event.encode() for record in records], self._now())
+        self._appended += len(records)
         verb = record_verbs.APPEND_ORDERED if ordered else record_verbs.APPEND
         return await self._writer.submit(verb, command, weight, self._tail.push)
 
@@ -195,7 +217,7 @@ class EmbeddedStore:
         """See `LogStore.trim`. It goes in small steps, so that appends get in between."""
         gone = 0
         while gone < limit:
-            step = min(CHUNK, limit - gone)
+            step = min(self._chunk(), limit - gone)
             trimmed = await self._writer.submit(
                 record_verbs.TRIM,
                 record_verbs.Trimming(log, before, step),
@@ -205,6 +227,11 @@ class EmbeddedStore:
             if trimmed.count < step:
                 break
         return gone
+
+    def _chunk(self) -> int:
+        """How large the next step of a sweep may be."""
+        appended, self._appended = self._appended, 0
+        return min(max(CHUNK, 2 * appended), CHUNK_AT_MOST)
 
     async def logs(self) -> Sequence[LogInfo]:
         """See `LogStore.logs`."""
@@ -274,7 +301,7 @@ class EmbeddedStore:
         """See `DeliveryStore.drop_dead`. It goes in small steps, so that appends get in between."""
         gone = 0
         while gone < limit:
-            step = min(CHUNK, limit - gone)
+            step = min(self._chunk(), limit - gone)
             command = verbs.Dropping(to_micros(settled_before), step)
             dropped = await self._writer.submit(verbs.DROP, command)
             gone += dropped

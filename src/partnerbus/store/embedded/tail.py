@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from partnerbus.model.delivery import Record
+from partnerbus.store.embedded.amounts import at_once, detail_bytes
 from partnerbus.store.protocol import START
 
 RECORD_OVERHEAD = 1_000
@@ -43,10 +44,13 @@ class LogTail:
         return record
 
     def after(self, position: int, until: int, limit: int) -> Sequence[Record]:
-        """Up to `limit` records behind `position`, which must not be before `floor`, up to `until`."""
+        """Up to `limit` records behind `position`, which must not be before `floor`, up to `until`.
+
+        Fewer if they are more than may be read at once.
+        """
         first = bisect_right(self._records, position, lo=self._first, key=_position)
         last = min(first + limit, bisect_right(self._records, until, lo=first, key=_position))
-        return self._records[first:last]
+        return at_once(self._records[first:last], detail_bytes)
 
     def at(self, position: int) -> Record | None:
         index = bisect_left(self._records, position, lo=self._first, key=_position)

@@ -24,6 +24,7 @@ from partnerbus.testing.store_contract.world import (
     claim_one,
     deliver_all,
     fill,
+    fill_large,
     only,
     owe,
     tried,
@@ -32,6 +33,15 @@ from partnerbus.testing.store_contract.world import (
 
 class ClaimContract:
     """Claims, leases and settlements."""
+
+    async def test_large_events_are_claimed_in_small_numbers(self, store: Store, maker: StoreMaker) -> None:
+        stored = await fill_large(store, 4)
+        await owe(store, stored)
+        first = await store.claim("lane", 64, LEASE)
+        assert [claim.record for claim in first.claims] == stored[:3]
+        assert first.next_due_at is not None
+        assert first.next_due_at <= maker.clock.now()
+        assert [claim.record for claim in (await store.claim("lane", 64, LEASE)).claims] == stored[3:]
 
     async def test_claim_gives_what_is_due_earliest_first(self, store: Store, maker: StoreMaker) -> None:
         stored = await fill(store, 5)

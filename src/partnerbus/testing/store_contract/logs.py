@@ -16,6 +16,7 @@ from partnerbus.testing.store_contract.world import (
     StoreMaker,
     deliver_all,
     fill,
+    fill_large,
     make_event,
     new_record,
     owe,
@@ -86,6 +87,13 @@ class LogContract:
             assert list(await store.read("log", third, until=eighth, limit=2)) == stored[3:5]
             assert list(await store.read("log", stored[9].position)) == []
             assert list(await store.read("nothing", START)) == []
+            store = await maker.reopen()
+
+    async def test_large_records_are_read_in_small_numbers(self, store: Store, maker: StoreMaker) -> None:
+        stored = await fill_large(store, 4)
+        for _ in range(2):  # from memory, then from the disk
+            assert list(await store.read("log", START)) == stored[:3]
+            assert list(await store.read("log", stored[2].position)) == stored[3:]
             store = await maker.reopen()
 
     async def test_read_waits_for_a_record(self, store: Store) -> None:

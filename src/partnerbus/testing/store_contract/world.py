@@ -17,7 +17,7 @@ from partnerbus.model.delivery import (
 )
 from partnerbus.model.event import Event
 from partnerbus.model.reply import ErrorCode, Reply
-from partnerbus.store.protocol import LIVE, DeliveryQuery, Store
+from partnerbus.store.protocol import BYTES_AT_ONCE, LIVE, DeliveryQuery, Store
 
 LEASE = timedelta(seconds=60)
 SECOND = timedelta(seconds=1)
@@ -50,6 +50,21 @@ def make_event(number: int, detail: bytes = b'{"a":1}') -> Event:
 def new_record(number: int, log: str = "log", via: str | None = None) -> NewRecord:
     """A record to append; the same number is the same record."""
     return NewRecord(log=log, dedup_id=number.to_bytes(16, "big"), event=make_event(number), via=via)
+
+
+LARGE = b'{"a":"' + b"x" * (2 * BYTES_AT_ONCE // 5) + b'"}'
+"""A detail of which three are more than `BYTES_AT_ONCE`."""
+
+
+async def fill_large(store: Store, count: int, log: str = "log") -> list[Record]:
+    """Append `count` records with a large detail."""
+    return [
+        record
+        for number in range(1, count + 1)
+        for record in await store.append(
+            [NewRecord(log=log, dedup_id=number.to_bytes(16, "big"), event=make_event(number, LARGE))]
+        )
+    ]
 
 
 async def fill(store: Store, count: int, log: str = "log", first: int = 1) -> list[Record]:
