@@ -54,12 +54,11 @@ async def test_a_changed_event_is_named_and_reaches_nobody(tmp_path: Path) -> No
         assert STORED.encode() in content
         path.write_bytes(content.replace(STORED.encode(), CHANGED.encode()))
         receiver.script("/sick", Respond())
-        await server.start()
-        async with Operator(data) as operator:
-            await operator.shift_clock(timedelta(hours=1))
-        await until(lambda: f"{path} is damaged" in log.read_text())
-        await put(server, "other", "later")
-        (other,) = await receiver.received(1, "/other")
-        assert b"later" in other.body
-        await server.kill()
+        async with server:
+            async with Operator(data) as operator:
+                await operator.shift_clock(timedelta(hours=1))
+            await until(lambda: f"{path} is damaged" in log.read_text())
+            await put(server, "other", "later")
+            (other,) = await receiver.received(1, "/other")
+            assert b"later" in other.body
         assert not any(CHANGED.encode() in request.body for request in receiver.requests)
