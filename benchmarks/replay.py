@@ -179,10 +179,11 @@ def line(name: str, seconds: Sequence[float]) -> str:
 
 
 async def replayed_per_second(sink: Sink, seconds: float) -> float:
-    """What arrives while nothing else does."""
-    before, started = sink.count, time.perf_counter()
+    """What arrives while nothing else does, up to the last one should the replay end before."""
+    before, started = len(sink.arrivals), time.perf_counter()
     await asyncio.sleep(seconds)
-    return (sink.count - before) / (time.perf_counter() - started)
+    arrived = sink.arrivals[before:]
+    return len(arrived) / (arrived[-1][0] - started) if arrived else 0
 
 
 async def measure(shape: Shape) -> float:
