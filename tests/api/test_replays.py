@@ -1,12 +1,14 @@
 """Replays over the face: what is stored and shown, refusals, pages. Nobody moves them here."""
 
+import asyncio
+from collections import Counter
 from datetime import timedelta
 
 import msgspec
 import pytest
 
 from partnerbus.model.resources import Replay, ReplayState, replay_key
-from tests.api.world import CUSTOMER, OTHER, PATTERN, REGION, Caller, World, refusal
+from tests.api.world import CUSTOMER, OTHER, PATTERN, REGION, Caller, Refused, World, refusal
 
 pytestmark = pytest.mark.slow
 
@@ -189,6 +191,20 @@ async def test_one_active_replay_too_many(world: World, customer: Caller) -> Non
     assert (await refusal(customer, "StartReplay", **members("r10")))[0] == "LimitExceededException"
     await set_state(world, "r0", ReplayState.CANCELLED)
     await customer("StartReplay", **members("r10"))
+
+
+async def test_callers_at_once_do_not_pass_the_quota_together(world: World) -> None:
+    customer = world.with_quotas(active_replays=2).customer
+
+    async def start(number: int) -> str:
+        try:
+            await customer("StartReplay", **members(f"r{number}"))
+        except Refused as error:
+            return error.code
+        return "started"
+
+    ends = await asyncio.gather(*map(start, range(12)))
+    assert Counter(ends) == {"started": 2, "LimitExceededException": 10}
 
 
 # -- lists ---------------------------------------------------------------------------------------------

@@ -56,6 +56,14 @@ def set_up(url: str, hook: str) -> None:
     )
     arn = f"arn:aws:events:{REGION}:{CUSTOMER}:event-bus/default"
     customer.create_archive(ArchiveName="all", EventSourceArn=arn)
+    others: Any = [{"EventBusArn": arn}, {"EventBusArn": arn.replace(REGION, "eu-central-1")}]
+    failover: Any = {"Primary": {"HealthCheck": "arn:aws:route53:::healthcheck/h"}}
+    customer.create_endpoint(
+        Name="both",
+        RoutingConfig={"FailoverConfig": failover | {"Secondary": {"Route": "eu-central-1"}}},
+        EventBuses=others,
+        ReplicationConfig={"State": "DISABLED"},
+    )
     customer.update_event_bus(Name="default", LogConfig={"Level": "TRACE", "IncludeDetail": "FULL"})
     for bus in (SOURCE, "default"):
         customer.put_rule(Name="all", EventBusName=bus, EventPattern=json.dumps({"detail-type": ["t"]}))
@@ -76,6 +84,21 @@ def put(url: str, number: int) -> None:
     customer.close()
 
 
+def replay(url: str, events: int) -> None:
+    """Send so many events of the customer to its rules once more; the archive has to have got them first."""
+    customer = client_of(url, CUSTOMER)
+    while (archive := customer.describe_archive(ArchiveName="all"))["EventCount"] != events:
+        pass
+    customer.start_replay(
+        ReplayName="again",
+        EventSourceArn=archive["ArchiveArn"],
+        EventStartTime="2020-01-01T00:00:00Z",
+        EventEndTime="2090-01-01T00:00:00Z",
+        Destination={"Arn": archive["EventSourceArn"]},
+    )
+    customer.close()
+
+
 def is_as_new(url: str) -> bool:
     customer = client_of(url, CUSTOMER)
     buses = [bus["Name"] for bus in customer.list_event_buses()["EventBuses"]]
@@ -86,6 +109,7 @@ def is_as_new(url: str) -> bool:
         *customer.list_event_sources()["EventSources"],
         *customer.list_endpoints()["Endpoints"],
         *customer.list_archives()["Archives"],
+        *customer.list_replays()["Replays"],
     ]
     customer.close()
     return buses == ["default"] and left == []
@@ -110,6 +134,7 @@ def test_what_hung_or_waited_is_never_delivered(bus: BusInThread) -> None:
         set_up(bus.url, hook)
         for number in range(20):
             put(bus.url, number)
+        replay(bus.url, 20)
         assert bus.received(1, "/hook")
         bus.reset()
         assert is_as_new(bus.url)
