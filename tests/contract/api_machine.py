@@ -133,7 +133,19 @@ class ApiMachine(RuleBasedStateMachine):
         target = {"Id": "a", "Arn": destination["ApiDestinationArn"]}
         self.ok(account, "PutTargets", Rule="a", Targets=[target])
         buses = [f"arn:aws:events:{region}:{account}:event-bus/default" for region in (REGION, OTHER_REGION)]
-        self.ok(account, "CreateArchive", ArchiveName="a", EventSourceArn=buses[0])
+        archive = self.ok(account, "CreateArchive", ArchiveName="a", EventSourceArn=buses[0])
+        entry = {"Source": "shop", "DetailType": "order", "Detail": "{}"}
+        self.ok(account, "PutEvents", Entries=[entry] * 10)
+        self.run_async(self.node.idle())
+        self.ok(
+            account,
+            "StartReplay",
+            ReplayName="a",
+            EventSourceArn=archive["ArchiveArn"],
+            EventStartTime=0,
+            EventEndTime=self.clock.now().timestamp() + 1,
+            Destination={"Arn": buses[0]},
+        )
         self.ok(
             account,
             "CreateEndpoint",

@@ -59,7 +59,10 @@ NEVER_GUESSED = {"NextToken"}
 
 
 def texts_by_member(region: str, accounts: Sequence[str], url: str) -> Mapping[str, tuple[str, ...]]:
-    """Texts by member, where a shape does not tell what it holds. Nothing is sent anywhere but to `url`."""
+    """Texts by member, or by structure and member, where a shape does not tell what it holds.
+
+    Nothing is sent anywhere but to `url`.
+    """
     account = accounts[0]
     bus = f"arn:aws:events:{region}:{account}:event-bus/"
     return {
@@ -97,7 +100,17 @@ def texts_by_member(region: str, accounts: Sequence[str], url: str) -> Mapping[s
         "Policy": (policy(bus + "default"), policy(bus + "a"), "{}"),
         "Event": (event(account, region), "{}"),
         "NamePrefix": ("a", "aws.partner/acme.com/"),
+        "StartReplayRequest.EventSourceArn": (f"arn:aws:events:{region}:{account}:archive/a",),
+        "ReplayDestination.Arn": (bus + "default", bus + "default", bus + "a"),
+        "ReplayDestination.FilterArns": (f"arn:aws:events:{region}:{account}:rule/a",),
     }
+
+
+INSTANTS_BY_MEMBER: Mapping[str, tuple[int, ...]] = {
+    "EventStartTime": (0, 1_767_225_600),
+    "EventEndTime": (1_767_225_601, 1_767_225_600 + 7 * 24 * 60 * 60),
+}
+"""Windows of replays, around the beginning of 2026, when the runs begin."""
 
 
 def policy(bus: str) -> str:
@@ -125,6 +138,7 @@ def first_arns(region: str, account: str) -> Iterator[str]:
         f"event-bus/{SOURCE}",
         "archive/a",
         "endpoint/a",
+        "replay/a",
     ):
         yield f"arn:aws:events:{region}:{account}:{kind}"
     yield f"arn:aws:events:{OTHER_REGION}:{account}:event-bus/default"
@@ -152,8 +166,9 @@ class Pool:
         del self._learned[:-LEARNED_TEXTS]
 
     def texts(self, shape: TextShape, member: str) -> list[str]:
-        """Those that fit `shape` and may be meant by this member."""
-        meant = self._by_member.get(member) or self._meant(shape.name)
+        """Those that fit `shape` and may be meant by this member, `Structure.Member`."""
+        by_member = self._by_member.get(member) or self._by_member.get(member.rpartition(".")[2])
+        meant = by_member or self._meant(shape.name)
         return [text for text in meant if next(violations(shape, text), None) is None]
 
     def _meant(self, shape: str) -> Iterable[str]:
@@ -185,7 +200,9 @@ def plausible(draw: Draw, shape: Shape, pool: Pool, member: str = "") -> Any:
     match shape:
         case TextShape():
             return draw(_texts(shape, pool, member))
-        case NumberShape() | TruthShape() | InstantShape():
+        case InstantShape():
+            return draw(_instants(shape, member))
+        case NumberShape() | TruthShape():
             return draw(_scalars(shape))
         case ListShape():
             least = shape.minimum or 0
@@ -196,7 +213,8 @@ def plausible(draw: Draw, shape: Shape, pool: Pool, member: str = "") -> Any:
             return draw(st.dictionaries(keys, values, max_size=2))
         case StructureShape():
             return {
-                name: draw(plausible(shape.members[name].shape, pool, name)) for name in draw(_members(shape))
+                name: draw(plausible(shape.members[name].shape, pool, f"{shape.name}.{name}"))
+                for name in draw(_members(shape))
             }
 
 
@@ -218,6 +236,15 @@ def _texts(shape: TextShape, pool: Pool, member: str) -> st.SearchStrategy[objec
     known = st.sampled_from(meant)
     if shape.name == "HttpsEndpoint":
         return known  # nothing is sent elsewhere
+    return _mostly(known, shape)
+
+
+def _instants(shape: InstantShape, member: str) -> st.SearchStrategy[object]:
+    meant = INSTANTS_BY_MEMBER.get(member.rpartition(".")[2])
+    return _mostly(st.sampled_from(meant), shape) if meant else _scalars(shape)
+
+
+def _mostly(known: st.SearchStrategy[object], shape: Shape) -> st.SearchStrategy[object]:
     return st.integers(1, ONE_IN).flatmap(lambda number: _scalars(shape) if number == ONE_IN else known)
 
 
