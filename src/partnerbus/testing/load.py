@@ -17,7 +17,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-OK = b"HTTP/1.1 200"
+OK = b"http/1.1 200"
 
 
 def signed_request(
@@ -56,11 +56,14 @@ class Connection:
     async def send(self, request: bytes) -> bytes:
         """The body of the answer, which must be a 200."""
         self._writer.write(request)
-        head = await self._reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
         body = await self._reader.readexactly(length)
         if not head.startswith(OK):
             raise RuntimeError(f"{head!r} {body!r}")
+        if b"\r\nconnection: close" in head:
+            await self.close()
+            await self.open()
         return body
 
     async def close(self) -> None:
