@@ -24,8 +24,8 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import Claim, Delivery, NewDelivery, NewRecord, Record, Redrive, Settlement
+from partnerbus.store.embedded import dead_letters, people, registry, routing
 from partnerbus.store.embedded import deliveries as verbs
-from partnerbus.store.embedded import people, registry, routing
 from partnerbus.store.embedded import records as record_verbs
 from partnerbus.store.embedded.database import (
     DATABASE,
@@ -295,15 +295,15 @@ class EmbeddedStore:
 
     async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
         """See `DeliveryStore.redrive`."""
-        return await self._writer.submit(verbs.REDRIVE, verbs.Redriving(ids, how, self._now()))
+        return await self._writer.submit(dead_letters.REDRIVE, dead_letters.Redriving(ids, how, self._now()))
 
     async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:
         """See `DeliveryStore.drop_dead`. It goes in small steps, so that appends get in between."""
         gone = 0
         while gone < limit:
             step = min(self._chunk(), limit - gone)
-            command = verbs.Dropping(to_micros(settled_before), step)
-            dropped = await self._writer.submit(verbs.DROP, command)
+            command = dead_letters.Dropping(to_micros(settled_before), step)
+            dropped = await self._writer.submit(dead_letters.DROP, command)
             gone += dropped
             if dropped < step:
                 break
