@@ -143,7 +143,9 @@ class AiohttpOutbound:
         self._guard = guard
         self._per_host = per_host
         self._names = Names(guard, resolve)
-        self._tls = tls
+        # Made here, not at the first request: reading the authorities takes tens of milliseconds, and nothing
+        # else would move meanwhile.
+        self._tls = tls or ssl.create_default_context()
         self._session: aiohttp.ClientSession | None = None
 
     async def send(self, request: OutboundRequest) -> OutboundResponse | OutboundFailure:
@@ -186,7 +188,7 @@ class AiohttpOutbound:
                 ttl_dns_cache=NAME_SECONDS,
                 resolver=self._names,
                 socket_factory=self._open_socket,
-                ssl=self._tls or ssl.create_default_context(),
+                ssl=self._tls,
             )
             # aiohttp has no public way to choose what its connections are made of.
             connector._factory = partial(cast(type[ResponseHandler], OutboundConnection), connector._loop)

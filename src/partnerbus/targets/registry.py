@@ -1,5 +1,6 @@
 """Which invoker serves which target ARN."""
 
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -181,9 +182,10 @@ def make_targets(
     """
     guard = AddressGuard(settings.allow_private, settings.networks)
     urls = UrlCheck(guard, clock, resolve)
-    outbound = AiohttpOutbound(clock, guard, resolve)
+    tls = ssl.create_default_context()
+    outbound = AiohttpOutbound(clock, guard, resolve, tls)
     # Behind one host of AWS are many targets, none of which may wait for another's connection.
-    aws_outbound = AiohttpOutbound(clock, guard=None, per_host=CONNECTIONS)
+    aws_outbound = AiohttpOutbound(clock, guard=None, tls=tls, per_host=CONNECTIONS)
     tokens = Tokens(secrets, outbound, clock)
     opener = Opener(secrets, tokens, ClientContexts(secrets))
     endpoints = AwsEndpoints(everywhere=settings.aws_endpoint_url, by_service=settings.aws_endpoints)
