@@ -22,6 +22,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.goals import Goal, print_goals
 from partnerbus.testing.load import now_text, open_loop, plain_request
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 from partnerbus.testing.server_process import ServerProcess
@@ -30,8 +31,7 @@ from partnerbus.testing.wire import Wire
 
 CUSTOMER = "111122223333"
 REGION = "us-east-1"
-GOAL = "isolation-p99-ratio"
-TARGET = 2.0
+GOAL = Goal("isolation-p99-ratio", 2.0, at_most=True)
 RULES_PER_BUS = 100
 
 
@@ -176,7 +176,7 @@ async def main(shape: Shape, quick: bool) -> None:
     beside = await measure(shape, with_sick=True)
     print(beside.line(f"beside {shape.sick} that hang and {shape.sick} that fail"))
     ratio = beside.p99 / alone.p99
-    print(f"goal {GOAL} {ratio:.3g} {TARGET:g} {'met' if ratio <= TARGET else 'short'}")
+    print_goals([GOAL], {GOAL.name: ratio})
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.goals import Goal, print_goals
 from partnerbus.testing.load import Connection, now_text, open_loop, plain_request
 from partnerbus.testing.server_process import ServerProcess
 from partnerbus.testing.sink import Sink
@@ -40,8 +41,7 @@ EVENTS_PER_MINUTE = 1_000
 PUBLISHERS = 8
 NO_RATE = "1000000"
 DETAIL_BYTES = 900
-GOAL = "replay-live-p99-ratio"
-TARGET = 2.0
+GOAL = Goal("replay-live-p99-ratio", 2.0, at_most=True)
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -220,7 +220,7 @@ async def main(shape: Shape, quick: bool) -> None:
     print(f"{now_text()}, Python {sys.version.split()[0]}, {os.cpu_count()} cores{', quick' * quick}")
     print(f"{shape.events} archived events, {shape.rate:g} live ones/s for {shape.seconds:g} s")
     ratio = await measure(shape)
-    print(f"goal {GOAL} {ratio:.3g} {TARGET:g} {'met' if ratio <= TARGET else 'short'}")
+    print_goals([GOAL], {GOAL.name: ratio})
 
 
 if __name__ == "__main__":
