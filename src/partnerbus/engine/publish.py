@@ -72,5 +72,9 @@ class Publisher:
 
 
 def derived_id(*parts: str) -> bytes:
-    """What tells a repeated append, made of what it is about."""
-    return blake2b("\0".join(parts).encode(), digest_size=DEDUP_ID_BYTES).digest()
+    """What tells a repeated append, made of what it is about; in the form of an id (UUID version 4).
+
+    So an event that gets its id from it is found by that id, as one whose id was drawn.
+    """
+    digest = blake2b("\0".join(parts).encode(), digest_size=DEDUP_ID_BYTES).digest()
+    return uuid.UUID(bytes=digest, version=4).bytes

@@ -104,6 +104,20 @@ class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+class Backlog(msgspec.Struct, frozen=True, kw_only=True):
+    """What a subscription is owed and has not got: `pending` deliveries, and `dead` ones.
+
+    Of the pending, `retrying` are due only later: after a failed attempt, or redriven at a pace. The record
+    of the eldest was stored at `oldest_stored_at`, None if nothing is pending.
+    """
+
+    subscription: str
+    pending: int = 0
+    retrying: int = 0
+    dead: int = 0
+    oldest_stored_at: datetime | None = None
+
+
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """The conservation ledger of one log. Every number only grows, save `unrouted`, `pending` and `dead`.
 
@@ -174,6 +188,12 @@ class LogStore(Protocol):
 
     async def size(self, log: str) -> LogSize:
         """How much of `log` can be read: it grows with what is stored or kept, and shrinks with `trim`."""
+
+    async def find(self, dedup_ids: Sequence[bytes]) -> Sequence[Record]:
+        """The stored records that were appended with these ids, in any log, by position.
+
+        What only a dead letter has any more counts as stored, as in `append`.
+        """
 
     async def seek(self, log: str, stored_at: datetime | None = None) -> int:
         """The position after which reading finds exactly what was stored at or after `stored_at`.
@@ -254,7 +274,10 @@ class DeliveryStore(Protocol):
         """
 
     async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
-        """The one read for people."""
+        """What people read of single deliveries."""
+
+    async def backlog(self) -> Sequence[Backlog]:
+        """Every subscription with pending or dead deliveries, by its name; for people, too."""
 
     async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
         """Owe dead deliveries anew, as `how` says; give how many were dead and died in time. **Ordered.**

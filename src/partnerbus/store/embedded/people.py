@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, Settlement
+from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, Record, Settlement
 from partnerbus.store.embedded.database import END, from_micros
 from partnerbus.store.embedded.deliveries import HELD, OWED_AT, Last, decode_attempts, due_or_held
-from partnerbus.store.embedded.records import make_record, to_datetime
+from partnerbus.store.embedded.records import RECORD_COLUMNS, make_record, to_datetime
 from partnerbus.store.embedded.states import NUMBERS, STATES
 from partnerbus.store.embedded.tables import LEDGER
-from partnerbus.store.protocol import DeliveryQuery, LaneDue, Ledger
+from partnerbus.store.protocol import Backlog, DeliveryQuery, LaneDue, Ledger
 
 _decode_last = msgspec.json.Decoder(Last).decode
 
@@ -63,6 +63,54 @@ def ledger(connection: sqlite3.Connection, log: str) -> Ledger:
         unrouted=numbers["accepted"] - numbers["unmatched"] - numbers["matched"],
         pending=numbers["owed"] - ended,
     )
+
+
+def find(connection: sqlite3.Connection, dedup_ids: Sequence[bytes]) -> list[Record]:
+    """The records with these ids: a look into the index for each."""
+    look = (
+        f"SELECT l.name, {RECORD_COLUMNS} FROM records r JOIN logs l ON l.id = r.log "  # noqa: S608
+        "WHERE r.dedup_id = ?"
+    )
+    rows = [row for each in set(dedup_ids) for row in connection.execute(look, (each,))]
+    return sorted((make_record(log, tuple(row)) for log, *row in rows), key=lambda record: record.position)
+
+
+_PENDING_BY_SUBSCRIPTION = (
+    "SELECT p.subscription, p.pending, p.retrying, r.stored_at FROM ("  # noqa: S608
+    "SELECT subscription, count(*) AS pending, "
+    f"sum(state = {NUMBERS[DeliveryState.OWED]} AND due_at > ? AND due_at != {HELD}) AS retrying, "
+    "min(position) AS eldest FROM deliveries INDEXED BY deliveries_due WHERE due_at IS NOT NULL "
+    "GROUP BY subscription) p JOIN records r ON r.position = p.eldest"
+)
+_DEAD_BY_SUBSCRIPTION = (
+    "SELECT subscription, count(*) FROM deliveries INDEXED BY deliveries_dead "  # noqa: S608
+    f"WHERE state = {NUMBERS[DeliveryState.DEAD]} GROUP BY subscription"
+)
+
+
+def backlog(connection: sqlite3.Connection, now: int) -> list[Backlog]:
+    """Counted in the indexes; no owed row is looked at, only the records of the eldest."""
+    connection.execute("BEGIN")  # both of one state of the file
+    try:
+        pending = {row[0]: row[1:] for row in connection.execute(_PENDING_BY_SUBSCRIPTION, (now,))}
+        dead = dict(connection.execute(_DEAD_BY_SUBSCRIPTION).fetchall())
+        names = {number: _name(connection, number) for number in pending.keys() | dead.keys()}
+    finally:
+        connection.execute("COMMIT")
+    nothing = (0, 0, None)
+    found = []
+    for number, name in sorted(names.items(), key=lambda item: item[1]):
+        owed, retrying, stored_at = pending.get(number, nothing)
+        found.append(
+            Backlog(
+                subscription=name,
+                pending=owed,
+                retrying=retrying,
+                dead=dead.get(number, 0),
+                oldest_stored_at=to_datetime(stored_at),
+            )
+        )
+    return found
 
 
 def deliveries(connection: sqlite3.Connection, query: DeliveryQuery) -> list[Delivery]:
@@ -149,6 +197,10 @@ def _rows(
 def _number(connection: sqlite3.Connection, name: str) -> int:
     row = connection.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
     return int(row[0]) if row else 0
+
+
+def _name(connection: sqlite3.Connection, number: int) -> str:
+    return str(connection.execute("SELECT name FROM names WHERE id = ?", (number,)).fetchone()[0])
 
 
 def _delivery(row: Row) -> Delivery:

@@ -44,6 +44,7 @@ from partnerbus.store.embedded.tail import RECORD_OVERHEAD, Tail
 from partnerbus.store.embedded.writer import Writer
 from partnerbus.store.protocol import (
     AT_ONCE,
+    Backlog,
     Change,
     Claimed,
     DeliveryQuery,
@@ -202,6 +203,10 @@ class EmbeddedStore:
             lambda connection: record_verbs.read_by_minute(connection, log, after, before, last, limit)
         )
 
+    async def find(self, dedup_ids: Sequence[bytes]) -> Sequence[Record]:
+        """See `LogStore.find`."""
+        return await self._people.run(lambda connection: people.find(connection, dedup_ids))
+
     async def size(self, log: str) -> LogSize:
         """See `LogStore.size`."""
         return await self._people.run(lambda connection: record_verbs.size(connection, log))
@@ -292,6 +297,11 @@ class EmbeddedStore:
     async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
         """See `DeliveryStore.deliveries`."""
         return await self._people.run(lambda connection: people.deliveries(connection, query))
+
+    async def backlog(self) -> Sequence[Backlog]:
+        """See `DeliveryStore.backlog`."""
+        now = self._now()
+        return await self._people.run(lambda connection: people.backlog(connection, now))
 
     async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
         """See `DeliveryStore.redrive`."""

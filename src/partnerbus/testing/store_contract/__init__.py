@@ -16,6 +16,7 @@ from partnerbus.testing.store_contract.deliveries import ClaimContract, DeadLett
 from partnerbus.testing.store_contract.keeping import KeepingContract
 from partnerbus.testing.store_contract.logs import CursorContract, LogContract
 from partnerbus.testing.store_contract.ordering import OrderingContract
+from partnerbus.testing.store_contract.people import PeopleContract
 from partnerbus.testing.store_contract.redrive import RedriveContract
 from partnerbus.testing.store_contract.registry import CloseContract, RegistryContract
 from partnerbus.testing.store_contract.reset import ResetContract
@@ -33,6 +34,7 @@ class StoreContract(
     ClaimContract,
     DeadLetterContract,
     RedriveContract,
+    PeopleContract,
     OrderingContract,
     RegistryContract,
     ResetContract,
