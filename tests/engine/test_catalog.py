@@ -26,8 +26,7 @@ from partnerbus.model.resources import (
     bus_key,
     encode_resource,
 )
-from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.embedded import registry as store_registry
+from partnerbus.store.embedded import EmbeddedStore, watchers
 
 REGION = "us-east-1"
 ID = "111122223333"
@@ -197,7 +196,7 @@ async def test_what_others_change_is_followed(store: EmbeddedStore, catalog: Cat
 async def test_who_fell_too_far_behind_catches_up(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_registry, "WATCHER_CHANGES", 4)
+    monkeypatch.setattr(watchers, "WATCHER_CHANGES", 4)
     catalog = await loaded(store)
     kept, changed, gone, own = (account(digit * 12) for digit in "1234")
     for resource in (kept, changed, gone, own):
@@ -225,14 +224,14 @@ async def test_who_fell_too_far_behind_catches_up(
 async def test_what_is_changed_here_while_it_catches_up_stays(
     store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_registry, "WATCHER_CHANGES", 1)
+    monkeypatch.setattr(watchers, "WATCHER_CHANGES", 1)
     catalog = await loaded(store)
     first, second, third = (account(digit * 12) for digit in "123")
     await catalog.create(first)
     await catalog.create(second)
     with pytest.raises(StoreOverloaded):
         await catalog.follow()
-    monkeypatch.setattr(store_registry, "WATCHER_CHANGES", 100)
+    monkeypatch.setattr(watchers, "WATCHER_CHANGES", 100)
     listing = store.list
 
     async def slow_list(prefix: str) -> object:

@@ -11,8 +11,7 @@ import pytest
 
 from partnerbus.kernel.errors import ConfigurationError, StoreLocked, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
-from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.embedded import registry as registry_module
+from partnerbus.store.embedded import EmbeddedStore, watchers
 from partnerbus.store.embedded.database import SCHEMA_VERSION
 from partnerbus.store.protocol import START, DeliveryQuery
 from partnerbus.testing.store_contract.world import LEASE, fill, new_record, owe
@@ -203,7 +202,7 @@ async def test_the_lock_holds_between_processes_and_ends_with_them(maker: Embedd
 async def test_a_watcher_that_never_looks_is_given_up(
     maker: EmbeddedMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry_module, "WATCHER_CHANGES", 5)
+    monkeypatch.setattr(watchers, "WATCHER_CHANGES", 5)
     store = await maker.open()
     slow, quick = store.watch(), store.watch()
     for number in range(10):

@@ -10,7 +10,7 @@ from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded, StoreUna
 from partnerbus.model.delivery import NewDelivery, NewRecord
 from partnerbus.store.embedded import tables
 from partnerbus.store.embedded.database import END
-from partnerbus.store.embedded.store import Reader
+from partnerbus.store.embedded.reader import Reader
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept
 from partnerbus.testing.store_contract.world import LEASE, fill, make_event, new_record, owe
 from tests.store.maker import EmbeddedMaker

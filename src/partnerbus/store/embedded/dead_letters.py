@@ -100,7 +100,7 @@ class Dropping(msgspec.Struct, frozen=True, gc=False):
 
 _LONG_DEAD = (
     f"SELECT position, subscription FROM deliveries WHERE state = {DEAD} AND settled_at < ? "  # noqa: S608
-    "ORDER BY settled_at LIMIT ?"
+    "ORDER BY settled_at, position, subscription LIMIT ?"
 )
 _DROP = (
     f"UPDATE deliveries SET state = {_DROPPED} FROM "  # noqa: S608

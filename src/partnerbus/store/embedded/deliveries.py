@@ -67,6 +67,21 @@ class Last(msgspec.Struct, frozen=True, omit_defaults=True):
     attempted: bool = False
 
 
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """What of a claim tells whether it is still held, and what ends with it."""
+
+    log: str
+    position: int
+    subscription: str
+    token: int
+    key: bytes | None
+
+
+def held(claim: Claim) -> Held:
+    record = claim.record
+    return Held(record.log, record.position, claim.subscription, claim.token, claim.key)
+
+
 # -- claim and extend --------------------------------------------------------------------------------------
 
 
@@ -138,7 +153,7 @@ CLAIM: Verb[Claiming, Claimed] = Verb(_claim, committed=Failpoint.CLAIM_COMMITTE
 class Extending(msgspec.Struct, frozen=True, gc=False):
     """The argument of extend."""
 
-    claims: Sequence[Claim]
+    claims: Sequence[Held]
     leased_until: int
 
 
@@ -149,9 +164,9 @@ def _extend(tables: Tables, commands: Sequence[Extending]) -> list[list[bool]]:
     return [[_extend_one(tables, claim, command) for claim in command.claims] for command in commands]
 
 
-def _extend_one(tables: Tables, claim: Claim, command: Extending) -> bool:
-    held = (command.leased_until, *_key(tables, claim))
-    return tables.connection.execute(_EXTEND, held).rowcount == 1
+def _extend_one(tables: Tables, claim: Held, command: Extending) -> bool:
+    row = (command.leased_until, *_key(tables, claim))
+    return tables.connection.execute(_EXTEND, row).rowcount == 1
 
 
 EXTEND: Verb[Extending, Sequence[bool]] = Verb(_extend)
@@ -163,7 +178,7 @@ EXTEND: Verb[Extending, Sequence[bool]] = Verb(_extend)
 class Settling(msgspec.Struct, frozen=True, gc=False):
     """The argument of settle."""
 
-    claim: Claim
+    claim: Held
     settlement: Settlement
     now: int
 
@@ -190,7 +205,7 @@ def _settle(tables: Tables, commands: Sequence[Settling]) -> list[bool]:
     settled = [all_were_first or _settle_again(tables, command, marks, first) for command in commands]
     for command, is_settled in zip(commands, settled, strict=True):
         if is_settled and command.settlement.state is not DeliveryState.OWED:
-            log = tables.log(command.claim.record.log)
+            log = tables.log(command.claim.log)
             tables.count(log.id, command.settlement.state.value)
             _let_the_next_go(tables, command)
     return settled
@@ -226,8 +241,8 @@ def token_of(connection: sqlite3.Connection, position: int, subscription: int | 
     return row[0] if row else None
 
 
-def _key(tables: Tables, claim: Claim) -> tuple[int, int | None, int]:
-    return claim.record.position, tables.number_if_known(claim.subscription), claim.token
+def _key(tables: Tables, claim: Held) -> tuple[int, int | None, int]:
+    return claim.position, tables.number_if_known(claim.subscription), claim.token
 
 
 def _settled_row(

@@ -16,6 +16,7 @@ from partnerbus.model.delivery import DeliveryState, NewRecord, Record
 from partnerbus.model.event import decode_event, minute_of
 from partnerbus.store.embedded.amounts import at_once, detail_bytes
 from partnerbus.store.embedded.database import from_micros
+from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.states import NUMBERS
 from partnerbus.store.embedded.tables import Log, Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
@@ -136,11 +137,19 @@ def stored_record(tables: Tables, position: int) -> Record:
     return make_record(tables.logs_by_id[log].name, tuple(row))
 
 
+def _see(seen: Seen, _: Appending, records: Sequence[Record]) -> None:
+    seen.tail.push(records)
+
+
 APPEND: Verb[Appending, Sequence[Record]] = Verb(
-    _append, on_disk=True, before=Failpoint.APPEND_BEFORE_COMMIT, committed=Failpoint.APPEND_COMMITTED
+    _append,
+    on_disk=True,
+    before=Failpoint.APPEND_BEFORE_COMMIT,
+    committed=Failpoint.APPEND_COMMITTED,
+    effect=_see,
 )
 APPEND_ORDERED: Verb[Appending, Sequence[Record]] = Verb(
-    _append, before=Failpoint.APPEND_BEFORE_COMMIT, committed=Failpoint.APPEND_COMMITTED
+    _append, before=Failpoint.APPEND_BEFORE_COMMIT, committed=Failpoint.APPEND_COMMITTED, effect=_see
 )
 
 
@@ -262,7 +271,11 @@ def _passed(connection: sqlite3.Connection, log: Log) -> int:
     return min(cursors.values(), default=log.head)
 
 
-TRIM: Verb[Trimming, Trimmed] = Verb(_trim, before=Failpoint.TRIM_BEFORE_COMMIT)
+def _unsee(seen: Seen, command: Trimming, trimmed: Trimmed) -> None:
+    seen.tail.log(command.log).forget(trimmed.last)
+
+
+TRIM: Verb[Trimming, Trimmed] = Verb(_trim, before=Failpoint.TRIM_BEFORE_COMMIT, effect=_unsee)
 
 
 # -- reading, on a reader's connection ---------------------------------------------------------------------

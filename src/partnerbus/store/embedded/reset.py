@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import Change
@@ -51,6 +52,16 @@ def _clear_registry(tables: Tables, keep: tuple[str, ...]) -> list[Change]:
     return gone
 
 
+def _unsee(seen: Seen, _: Resetting, removed: Sequence[Change]) -> None:
+    seen.tail.clear()
+    for change in removed:
+        seen.watchers.tell(change)
+
+
 RESET: Verb[Resetting, Sequence[Change]] = Verb(
-    _reset, on_disk=True, before=Failpoint.RESET_BEFORE_COMMIT, committed=Failpoint.RESET_COMMITTED
+    _reset,
+    on_disk=True,
+    before=Failpoint.RESET_BEFORE_COMMIT,
+    committed=Failpoint.RESET_COMMITTED,
+    effect=_unsee,
 )

@@ -10,6 +10,7 @@ from partnerbus.model.delivery import Claim, NewDelivery, Record
 from partnerbus.store.embedded.database import to_micros
 from partnerbus.store.embedded.deliveries import CLAIMED, HELD, OWED, release, token_of
 from partnerbus.store.embedded.records import keep, stored_record
+from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.tables import Log, Tables, execute_many
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import LIVE, START, Kept
@@ -155,6 +156,10 @@ def cursor(connection: sqlite3.Connection, log: str, name: str) -> int:
     return int(row[0]) if row else START
 
 
+def _see(seen: Seen, _: Advancing, advanced: Advanced) -> None:
+    seen.tail.push(advanced.kept)
+
+
 ADVANCE: Verb[Advancing, Advanced] = Verb(
-    _advance, before=Failpoint.ADVANCE_BEFORE_COMMIT, committed=Failpoint.ADVANCE_COMMITTED
+    _advance, before=Failpoint.ADVANCE_BEFORE_COMMIT, committed=Failpoint.ADVANCE_COMMITTED, effect=_see
 )

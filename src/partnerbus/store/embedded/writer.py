@@ -32,6 +32,7 @@ import msgspec
 from partnerbus.kernel.errors import StoreError, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint, FailpointError, Failpoints
 from partnerbus.store.embedded.database import is_io_error, unavailable
+from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.tables import Tables
 
 A = TypeVar("A")
@@ -43,7 +44,10 @@ GROUP_BYTES = 4 * 1024 * 1024
 
 
 class Verb(Generic[A, T]):
-    """A kind of command. `run` does many at once, in order, and gives a result or a refusal for each."""
+    """A kind of command. `run` does many at once, in order, and gives a result or a refusal for each.
+
+    `effect` is what one that was committed changes in the event loop.
+    """
 
     def __init__(
         self,
@@ -52,33 +56,24 @@ class Verb(Generic[A, T]):
         on_disk: bool = False,
         before: Failpoint | None = None,
         committed: Failpoint | None = None,
+        effect: Callable[[Seen, A, T], None] | None = None,
     ) -> None:
         self.run = run
         self.on_disk = on_disk
         self.before = before
         self.committed = committed
+        self.effect = effect
 
 
 class Command(Generic[A, T]):
-    """One call of a verb, and who waits for it.
+    """One call of a verb, and who waits for it."""
 
-    `effect` runs in the event loop once the command is committed, in the order in which the commands ran.
-    """
+    __slots__ = ("argument", "done", "error", "is_done", "result", "verb", "weight")
 
-    __slots__ = ("argument", "done", "effect", "error", "is_done", "result", "verb", "weight")
-
-    def __init__(
-        self,
-        verb: Verb[A, T],
-        argument: A,
-        weight: int,
-        effect: Callable[[T], None] | None,
-        done: asyncio.Future[T],
-    ) -> None:
+    def __init__(self, verb: Verb[A, T], argument: A, weight: int, done: asyncio.Future[T]) -> None:
         self.verb = verb
         self.argument = argument
         self.weight = weight
-        self.effect = effect
         self.done = done
         self.result: T | None = None
         self.error: Exception | None = None
@@ -91,8 +86,9 @@ AnyCommand = Command[Any, Any]
 class Writer:
     """Runs commands in groups. `submit` and `close` belong to the event loop it was made in."""
 
-    def __init__(self, tables: Tables, path: Path, failpoints: Failpoints) -> None:
+    def __init__(self, tables: Tables, path: Path, failpoints: Failpoints, seen: Seen) -> None:
         self._tables = tables
+        self._seen = seen
         self._connection = tables.connection
         self._path = path
         self._failpoints = failpoints
@@ -108,9 +104,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="partnerbus-store-writer", daemon=True)
         self._thread.start()
 
-    def submit(
-        self, verb: Verb[A, T], argument: A, weight: int = 0, effect: Callable[[T], None] | None = None
-    ) -> asyncio.Future[T]:
+    def submit(self, verb: Verb[A, T], argument: A, weight: int = 0) -> asyncio.Future[T]:
         """Queue a command. It runs even if the future is cancelled."""
         if self._closed:
             raise StoreUnavailable("The store is closed.")
@@ -118,7 +112,7 @@ class Writer:
         self.pending_bytes += weight
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
-        self._gathered.append(Command(verb, argument, weight, effect, done))
+        self._gathered.append(Command(verb, argument, weight, done))
         return done
 
     def _hand_over(self) -> None:
@@ -248,8 +242,8 @@ class Writer:
     def _answer(self, group: list[AnyCommand]) -> None:
         for command in group:
             self.pending_bytes -= command.weight
-            if command.is_done and command.effect is not None:
-                command.effect(command.result)
+            if command.is_done and command.verb.effect is not None:
+                command.verb.effect(self._seen, command.argument, command.result)
             if command.done.done():
                 continue
             if command.error is not None:
