@@ -1,19 +1,16 @@
 """Publishing: accepted entries go to the logs of their buses, durably, before anybody is answered."""
 
-import uuid
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 
 import msgspec
 
 from partnerbus.engine.bus_logs import BusLogs
+from partnerbus.kernel.ids import derived_id, id_text
 from partnerbus.model import arns
 from partnerbus.model.delivery import NewRecord, Record
 from partnerbus.model.resources import EventBus
 from partnerbus.store.protocol import LogStore
 from partnerbus.targets.invoker import Invocation
-
-DEDUP_ID_BYTES = 16
 
 News = Callable[[str, int], None]
 """Called with a log and the position of a record that was stored in it."""
@@ -64,17 +61,8 @@ class Publisher:
         regions (recorded), derived so that a repeat has it too.
         """
         rule, event = invocation.rule, invocation.record.event
-        dedup_id = derived_id(invocation.delivery_id, bus.log)
+        dedup_id = derived_id(invocation.record.stored_at, invocation.delivery_id, bus.log)
         if rule.region != bus.region:
-            event = msgspec.structs.replace(event, id=str(uuid.UUID(bytes=dedup_id, version=4)))
+            event = msgspec.structs.replace(event, id=id_text(dedup_id))
         via = arns.bus_arn(rule.region, rule.account, rule.bus)
         await self.publish([NewRecord(log=bus.log, dedup_id=dedup_id, event=event, via=via)])
-
-
-def derived_id(*parts: str) -> bytes:
-    """What tells a repeated append, made of what it is about; in the form of an id (UUID version 4).
-
-    So an event that gets its id from it is found by that id, as one whose id was drawn.
-    """
-    digest = blake2b("\0".join(parts).encode(), digest_size=DEDUP_ID_BYTES).digest()
-    return uuid.UUID(bytes=digest, version=4).bytes

@@ -24,10 +24,10 @@ from datetime import timedelta
 import msgspec
 
 from partnerbus.engine.catalog import Catalog
-from partnerbus.engine.publish import derived_id
 from partnerbus.engine.replay_pace import LEAST, ReplayPace
 from partnerbus.engine.router import Cursor, Router, Routing
 from partnerbus.kernel.errors import RevisionConflict
+from partnerbus.kernel.ids import derived_id
 from partnerbus.model.delivery import NewRecord, Record
 from partnerbus.model.event import minute_at, minute_of, time_of
 from partnerbus.model.resources import AnyResource, Archive, Replay, ReplayState, archive_key
@@ -282,7 +282,7 @@ class _Progress:
     def _copy_of(self, record: Record) -> NewRecord:
         return NewRecord(
             log=self._replay.log,
-            dedup_id=derived_id("replay", self._replay.log, str(record.position)),
+            dedup_id=derived_id(record.stored_at, "replay", self._replay.log, str(record.position)),
             event=msgspec.structs.replace(record.event, replay_name=self._replay.name),
             via=record.via,
         )

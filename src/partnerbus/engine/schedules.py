@@ -10,7 +10,6 @@ first due minute, and all of the last `MADE_UP_FOR`. The events say in `time` wh
 """
 
 import heapq
-import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -19,8 +18,8 @@ import msgspec
 
 from partnerbus.engine.agenda import Agenda
 from partnerbus.engine.catalog import Catalog
-from partnerbus.engine.publish import derived_id
 from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.ids import derived_id, id_text
 from partnerbus.kernel.telemetry import Log
 from partnerbus.model import arns
 from partnerbus.model.cron import MINUTE
@@ -165,8 +164,8 @@ class Schedules:
     def _record(self, rule: Rule, due_at: datetime) -> NewRecord:
         bus = self._catalog.bus(rule.account, rule.region, arns.DEFAULT_BUS)
         assert bus is not None
-        dedup_id = derived_id("schedule", rule.arn, due_at.isoformat())
-        event = scheduled_event(rule, due_at, str(uuid.UUID(bytes=dedup_id, version=4)))
+        dedup_id = derived_id(due_at, "schedule", rule.arn, due_at.isoformat())
+        event = scheduled_event(rule, due_at, id_text(dedup_id))
         return NewRecord(log=bus.log, dedup_id=dedup_id, event=event)
 
     async def _note(self, fired_until: datetime) -> None:

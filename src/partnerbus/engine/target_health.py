@@ -11,7 +11,6 @@ not judged here: no alert can bring about the next one.
 """
 
 import asyncio
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,8 +20,8 @@ import msgspec
 
 from partnerbus.engine.attempts import Ended
 from partnerbus.engine.catalog import Catalog
-from partnerbus.engine.publish import derived_id
 from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.ids import derived_id, id_text
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model import arns
 from partnerbus.model.delivery import Claim, NewRecord, Record
@@ -252,9 +251,9 @@ class TargetHealth:
         """A line, a count, and an event with a derived id, so that telling it again changes nothing."""
         bus = self._catalog.bus(found.account, found.region, arns.DEFAULT_BUS)
         assert bus is not None
-        dedup_id = derived_id(alert, *_key_of(found), found.since.isoformat())
+        dedup_id = derived_id(found.since, alert, *_key_of(found), found.since.isoformat())
         event = Event(
-            id=str(uuid.UUID(bytes=dedup_id, version=4)),
+            id=id_text(dedup_id),
             detail_type=alert,
             source=SOURCE,
             account=found.account,

@@ -5,9 +5,8 @@ answer, even if no entry is left (recorded). All entries that are taken go to th
 """
 
 import math
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TypeVar
@@ -41,7 +40,7 @@ from partnerbus.api.v1.destinations import (
 )
 from partnerbus.api.v1.partner_sources import partner_operation
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
-from partnerbus.kernel.ids import random_ids
+from partnerbus.kernel.ids import drawn_ids, id_text
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.detail import compact_detail
@@ -172,7 +171,7 @@ async def _put(
     now = services.clock.now()
     verdicts = [
         _judge(entry, destination, ids, now)
-        for entry, ids in zip(entries, _new_ids(len(entries), now), strict=True)
+        for entry, ids in zip(entries, drawn_ids(now, len(entries)), strict=True)
     ]
     records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
     if records:
@@ -199,7 +198,7 @@ def _tell_refused(
             continue
         found = destination(entry)
         if isinstance(found, Into):
-            [ids] = _new_ids(1, now)
+            [ids] = drawn_ids(now, 1)
             time = event_time(now if _time_refusal(entry) is not None else _time(entry, now))
             event = _event(entry, found, ids[0], time, entry.detail.encode(errors="replace"))
             record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
@@ -270,7 +269,7 @@ def _with_replica(record: NewRecord, found: Into) -> Sequence[NewRecord]:
     dedup_id = record.dedup_id[:-1] + bytes([record.dedup_id[-1] ^ 1])
     event = msgspec.structs.replace(
         record.event,
-        id=str(uuid.UUID(bytes=dedup_id, version=4)),
+        id=id_text(dedup_id),
         resources=(*record.event.resources, found.replica.endpoint_arn),
     )
     return (
@@ -299,15 +298,6 @@ def _time_refusal(entry: AnyEntry) -> EntryRefusal | None:
     if entry.time is not None and not FIRST_TIME <= entry.time < END_OF_TIME:
         return invalid_argument("Time", "Time is out of range.")
     return None
-
-
-def _new_ids(count: int, now: datetime) -> Iterator[tuple[str, bytes]]:
-    """Event ids, and what tells a repeated append: it begins with the time, so that an index over it grows
-    at its end and not everywhere.
-    """
-    milliseconds = int(now.timestamp() * 1_000).to_bytes(6)
-    for text, value in random_ids(count):
-        yield text, milliseconds + value[6:]
 
 
 def _result(verdict: _Taken | EntryRefusal) -> ResultEntry:
