@@ -16,6 +16,7 @@ from botocore.credentials import Credentials
 from cryptography.fernet import Fernet
 
 from partnerbus.api.admin import AdminAnswer
+from partnerbus.api.admin.viewer import Viewer
 from partnerbus.api.errors import ApiError, not_found
 from partnerbus.api.face import Face
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, operation
@@ -125,10 +126,12 @@ async def accept(services: Services, call: Call, given: Input) -> None:
 class SmallAdmin:
     """Says what it was asked."""
 
-    async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:
+    async def answer(
+        self, viewer: Viewer, method: str, path: str, query: Mapping[str, str], body: bytes
+    ) -> AdminAnswer:
         if path == "/broken":
             raise RuntimeError("hush")
-        said = {"method": method, "path": path, "query": query, "body": body.decode()}
+        said = {"viewer": viewer, "method": method, "path": path, "query": query, "body": body.decode()}
         return AdminAnswer(200, msgspec.json.encode(said))
 
 
@@ -230,6 +233,7 @@ class Sent(msgspec.Struct, frozen=True):
     target: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
     def without(self, *names: str) -> "Sent":
         return Sent(self.target, {n: v for n, v in self.headers.items() if n not in names}, self.body)
@@ -242,7 +246,10 @@ class Sent(msgspec.Struct, frozen=True):
         return Sent(target, self.headers, self.body)
 
     def wire(self, version: str = "1.1") -> bytes:
-        lines = [f"POST {self.target} HTTP/{version}", *(f"{n}: {v}" for n, v in self.headers.items())]
+        lines = [
+            f"{self.method} {self.target} HTTP/{version}",
+            *(f"{n}: {v}" for n, v in self.headers.items()),
+        ]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + self.body
 
 

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.arns import bus_arn
@@ -22,7 +23,7 @@ class Desk:
         self.face = admin_face(found, clock)
 
     async def ask(self, method, path="/endpoints/shop/health", body=None, **query):
-        answer = await self.face.answer(method, path, query, msgspec.json.encode(body or {}))
+        answer = await self.face.answer(OPERATOR, method, path, query, msgspec.json.encode(body or {}))
         return answer.status, msgspec.json.decode(answer.body)
 
     async def endpoint(self, account=ACCOUNT):

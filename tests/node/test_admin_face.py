@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import (
@@ -35,9 +36,8 @@ class Desk:
         self.face = admin_face(found, clock)
 
     async def ask(self, method, path, body=None, **query):
-        answer = await self.face.answer(
-            method, path, {name: str(value) for name, value in query.items()}, msgspec.json.encode(body or {})
-        )
+        asked = {name: str(value) for name, value in query.items()}
+        answer = await self.face.answer(OPERATOR, method, path, asked, msgspec.json.encode(body or {}))
         return answer.status, msgspec.json.decode(answer.body)
 
     async def ok(self, method, path, body=None, **query):
@@ -231,5 +231,5 @@ async def test_a_refusal_is_a_sentence(desk, method, path, body, query, status, 
 
 
 async def test_a_body_that_is_no_json_is_refused(desk):
-    answer = await desk.face.answer("POST", "/accounts", {}, b"{")
+    answer = await desk.face.answer(OPERATOR, "POST", "/accounts", {}, b"{")
     assert answer.status == 400

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.resources import FailingTarget, Rule, RuleState, Target
@@ -22,11 +23,11 @@ class Desk:
 
     async def order(self, **members):
         body = msgspec.json.encode(WANTED | members)
-        answer = await self.face.answer("POST", "/targets/order", {}, body)
+        answer = await self.face.answer(OPERATOR, "POST", "/targets/order", {}, body)
         return answer.status, msgspec.json.decode(answer.body)
 
     async def ask(self, path, **query):
-        answer = await self.face.answer("GET", path, query, b"")
+        answer = await self.face.answer(OPERATOR, "GET", path, query, b"")
         return answer.status, msgspec.json.decode(answer.body)
 
     async def listed(self, **query):

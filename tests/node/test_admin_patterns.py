@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from partnerbus.api.admin.patterns import LARGEST_BODY
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.node.folder import DataFolder, opened
@@ -24,7 +25,7 @@ async def face(tmp_path):
 
 
 async def ask(face, body):
-    answer = await face.answer("POST", "/patterns/explain", {}, body)
+    answer = await face.answer(OPERATOR, "POST", "/patterns/explain", {}, body)
     return answer.status, answer.body
 
 

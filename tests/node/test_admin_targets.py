@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.resources import FailingTarget
@@ -21,7 +22,7 @@ class Desk:
         self.face = admin_face(found, clock)
 
     async def ask(self, method, path, body=None, **query):
-        answer = await self.face.answer(method, path, query, msgspec.json.encode(body or {}))
+        answer = await self.face.answer(OPERATOR, method, path, query, msgspec.json.encode(body or {}))
         return answer.status, msgspec.json.decode(answer.body)
 
     async def fails(self, account, arn=ARN, *, disabled=False):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.node.folder import DataFolder, opened
@@ -28,7 +29,9 @@ class Desk:
         self.face = admin_face(found, clock)
 
     async def ask(self, method, path, body=None, **query):
-        answer = await self.face.answer(method, f"/webhooks{path}", query, msgspec.json.encode(body or {}))
+        answer = await self.face.answer(
+            OPERATOR, method, f"/webhooks{path}", query, msgspec.json.encode(body or {})
+        )
         return answer.status, msgspec.json.decode(answer.body)
 
     async def create(self, **members):
@@ -90,7 +93,7 @@ async def test_deleting(desk):
 
 async def test_an_account_keeps_its_webhooks(desk):
     await desk.create()
-    answer = await desk.face.answer("DELETE", f"/accounts/{ACCOUNT}", {}, b"")
+    answer = await desk.face.answer(OPERATOR, "DELETE", f"/accounts/{ACCOUNT}", {}, b"")
     assert answer.status == 400
     assert b"the webhook orders" in answer.body
 

@@ -11,6 +11,7 @@ import msgspec
 
 from partnerbus.api.admin import AdminAnswer
 from partnerbus.api.admin.face import ErrorBody
+from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.cli.reach import reach
 from partnerbus.node.folder import DataFolder
 from partnerbus.node.load_settings import load_settings
@@ -53,7 +54,7 @@ class Asker:
         self, method: str, path: str, query: Mapping[str, str], body: bytes, may_make: bool
     ) -> AdminAnswer:
         async with reach(self._folder, may_make=may_make) as admin:
-            return await admin.answer(method, path, query, body)
+            return await admin.answer(OPERATOR, method, path, query, body)
 
 
 config_option = click.option(

@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.face import AdminFace
 from partnerbus.api.admin.request import AdminServices
+from partnerbus.api.admin.viewer import OPERATOR, Viewer
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
@@ -78,20 +79,23 @@ async def _remote(folder: DataFolder) -> Admin | None:
         return None
     admin = RemoteAdmin(operator)
     try:
-        answer = await admin.answer("GET", "/clock", {}, b"")
+        answer = await admin.answer(OPERATOR, "GET", "/clock", {}, b"")
     except OSError:
         return None
     return admin if answer.status == 200 else None
 
 
 class RemoteAdmin:
-    """The admin face of a running server, over HTTP."""
+    """The admin face of a running server, over HTTP, as its operator."""
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
 
-    async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:
+    async def answer(
+        self, viewer: Viewer, method: str, path: str, query: Mapping[str, str], body: bytes
+    ) -> AdminAnswer:
         """Ask the server. Raises `OSError` if it cannot be reached."""
+        assert viewer.is_operator, "the token is the operator's"
         return await asyncio.to_thread(self._ask, method, path, query, body)
 
     def _ask(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:

@@ -7,12 +7,12 @@ from typing import Any
 from partnerbus.api.admin import Admin
 from partnerbus.api.face import AnyFace
 from partnerbus.api.throttling import Throttle
+from partnerbus.edge.admin_door import AdminDoor, is_admin
 from partnerbus.edge.answers import JSON, DateHeader, Header, Send, error_body, send_answer
 from partnerbus.edge.authenticate import Authenticator
 from partnerbus.edge.aws_json import AwsJson, body_limit
 from partnerbus.edge.body import ALL_BODIES_BYTES, BodyReader, Disconnected, Receive
 from partnerbus.edge.head import RequestHead
-from partnerbus.edge.operator_door import OperatorDoor, is_for_operator
 from partnerbus.edge.probes import Probes, Ready
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
@@ -63,13 +63,13 @@ def make_app(
         log=log,
         throttle=throttle,
     )
-    door = OperatorDoor(admin, operator_token, bodies)
+    door = AdminDoor(admin, operator_token, authenticator, bodies)
     return _App(aws_json, Probes(ready, metrics.registry), door, date, log)
 
 
 class _App:
     def __init__(
-        self, aws_json: AwsJson, probes: Probes, door: OperatorDoor, date: DateHeader, log: Log
+        self, aws_json: AwsJson, probes: Probes, door: AdminDoor, date: DateHeader, log: Log
     ) -> None:
         self._aws_json = aws_json
         self._probes = probes
@@ -78,12 +78,17 @@ class _App:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        head = RequestHead(method=scope["method"], query=scope["query_string"], headers=scope["headers"])
+        head = RequestHead(
+            method=scope["method"],
+            path=scope["raw_path"],
+            query=scope["query_string"],
+            headers=scope["headers"],
+        )
         path: str = scope["path"]
         if path == "/" and head.method == "POST":
             await self._aws_json.serve(head, receive, send)
-        elif is_for_operator(path):
-            await self._operate(head, path, receive, send)
+        elif is_admin(path):
+            await self._administer(head, path, receive, send)
         else:
             await self._probe(head, path, send)
 
@@ -94,12 +99,12 @@ class _App:
         else:
             await self._send(send, found.status, found.body, found.content_type)
 
-    async def _operate(self, head: RequestHead, path: str, receive: Receive, send: Send) -> None:
+    async def _administer(self, head: RequestHead, path: str, receive: Receive, send: Send) -> None:
         try:
             answer = await self._door.answer(head, path, receive)
         except Disconnected:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it was, the operator gets an answer
+        except Exception as error:  # noqa: BLE001 - whatever it was, who looks gets an answer
             request_id = str(uuid.uuid4())
             self._log.error("admin request failed", request_id=request_id, path=path, exc_info=error)
             await self._send(

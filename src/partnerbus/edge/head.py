@@ -4,14 +4,20 @@ from collections.abc import Iterable, KeysView
 
 
 class RequestHead:
-    """Method, raw query and headers as they came; header names are lower-case."""
+    """Method, raw path, raw query and headers as they came; header names are lower-case."""
 
-    __slots__ = ("_headers", "method", "query")
+    __slots__ = ("_headers", "method", "path", "query")
 
     def __init__(
-        self, *, method: str, query: bytes = b"", headers: Iterable[tuple[bytes, bytes]] = ()
+        self,
+        *,
+        method: str,
+        path: bytes = b"/",
+        query: bytes = b"",
+        headers: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         self.method = method
+        self.path = path
         self.query = query
         self._headers: dict[bytes, tuple[bytes, ...]] = {}
         for name, value in headers:

@@ -7,7 +7,7 @@ text, hash it, and sign the hash together with the instant and a *scope* (day, r
 derived from the secret. If our signature equals the caller's, the caller had the secret and nothing that
 is in the text was changed on the way:
 
-    canonical request   method \\n / \\n query \\n headers \\n names of the headers \\n hash of the body
+    canonical request   method \\n path \\n query \\n headers \\n names of the headers \\n hash of the body
     string to sign      AWS4-HMAC-SHA256 \\n instant \\n scope \\n hash of the canonical request
     signing key         HMAC(HMAC(HMAC(HMAC("AWS4" + secret, day), region), "events"), "aws4_request")
     signature           hex of HMAC(signing key, string to sign)
@@ -109,10 +109,15 @@ class Signed(msgspec.Struct, frozen=True):
 
 
 def canonical_request(head: RequestHead, signed_headers: Sequence[str], digest: str) -> str:
-    """The one text that both sides sign. The path is always `/`."""
-    lines = [head.method, "/", canonical_query(head.query)]
+    """The one text that both sides sign."""
+    lines = [head.method, _canonical_path(head.path), canonical_query(head.query)]
     lines += [f"{name}:{','.join(map(_collapsed, head.raw(_name(name))))}" for name in signed_headers]
     return "\n".join([*lines, "", ";".join(signed_headers), digest])
+
+
+def _canonical_path(path: bytes) -> str:
+    """The path, escaped once more than it was sent (documented, for every service but S3)."""
+    return "/" if path == b"/" else quote(path, safe="/-_.~")
 
 
 def _name(signed: str) -> bytes:

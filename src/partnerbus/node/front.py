@@ -13,6 +13,7 @@ import msgspec
 
 from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.reset import RESET_PATH
+from partnerbus.api.admin.viewer import Viewer
 from partnerbus.api.face import Answer, Face
 from partnerbus.api.operation import Call, Services
 from partnerbus.engine.accounts import KeyHolder
@@ -106,11 +107,13 @@ class FrontAdmin:
         self._gate = gate
         self._inside = inside
 
-    async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:
+    async def answer(
+        self, viewer: Viewer, method: str, path: str, query: Mapping[str, str], body: bytes
+    ) -> AdminAnswer:
         if path.rstrip("/") == RESET_PATH:
-            return await self._inside().admin.answer(method, path, query, body)
+            return await self._inside().admin.answer(viewer, method, path, query, body)
         async with self._gate:
-            return await self._inside().admin.answer(method, path, query, body)
+            return await self._inside().admin.answer(viewer, method, path, query, body)
 
 
 class FrontKeys:

@@ -1,9 +1,14 @@
-"""What AWS has no word for: JSON under `/_partnerbus/`, for the operator."""
+"""What AWS has no word for: JSON under `/_partnerbus/`, for the operator, and for accounts about their own.
+
+Start at `face` (the table of routes), `sight` (what an account may see of a node) and `viewer` (who looks).
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
+
+from partnerbus.api.admin.viewer import Viewer
 
 
 class AdminAnswer(msgspec.Struct, frozen=True):
@@ -14,7 +19,9 @@ class AdminAnswer(msgspec.Struct, frozen=True):
 
 
 class Admin(Protocol):
-    """The admin face. Whoever calls it has checked the operator's token."""
+    """The admin face. Whoever calls it has made sure who looks."""
 
-    async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:
-        """Answer a request for `path` (without `/_partnerbus`)."""
+    async def answer(
+        self, viewer: Viewer, method: str, path: str, query: Mapping[str, str], body: bytes
+    ) -> AdminAnswer:
+        """Answer a request for `path` (without `/_partnerbus`) as far as `viewer` may see."""

@@ -110,8 +110,8 @@ def _new_key(services: AdminServices, account: str, pair: KeyPair) -> NewKey:
 
 ROUTES = (
     Route("GET", "/accounts", list_accounts),
-    Route("POST", "/accounts", create_account),
+    Route("POST", "/accounts", create_account, body=NewAccount),
     Route("DELETE", "/accounts/{account}", delete_account),
-    Route("POST", "/accounts/{account}/keys", rotate_key),
+    Route("POST", "/accounts/{account}/keys", rotate_key, body=GivenKey),
     Route("DELETE", "/accounts/{account}/keys/{key}", delete_key),
 )

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from partnerbus.api.admin.logs import BusFilter, BusRef
+from partnerbus.api.admin.logs import BusFilter
 from partnerbus.api.admin.request import AdminServices, Request, Route
+from partnerbus.api.admin.sight import BusRef
 from partnerbus.model.arns import Arn
 from partnerbus.model.bus_log import BusLogLevel, BusLogRecord, BusLogType, decode_record
 
@@ -81,4 +82,4 @@ def _is_of_rule(record: BusLogRecord, rule: str) -> bool:
     return arn is not None and rule in (arn, arn.rpartition("/")[2])
 
 
-ROUTES = (Route("GET", "/bus-logs", list_bus_log),)
+ROUTES = (Route("GET", "/bus-logs", list_bus_log, query=BusLogQuery),)

@@ -34,5 +34,5 @@ async def advance_clock(services: AdminServices, request: Request) -> ClockView:
 
 ROUTES = (
     Route("GET", "/clock", show_clock),
-    Route("POST", "/clock/advance", advance_clock),
+    Route("POST", "/clock/advance", advance_clock, body=Advance),
 )

@@ -85,7 +85,7 @@ def _view(connection: Connection) -> CertificateView:
 
 
 ROUTES = (
-    Route("GET", "/connections/{name}/certificate", show_certificate),
-    Route("PUT", "/connections/{name}/certificate", set_certificate),
-    Route("DELETE", "/connections/{name}/certificate", delete_certificate),
+    Route("GET", "/connections/{name}/certificate", show_certificate, query=ConnectionFilter),
+    Route("PUT", "/connections/{name}/certificate", set_certificate, body=GivenCertificate),
+    Route("DELETE", "/connections/{name}/certificate", delete_certificate, query=ConnectionFilter),
 )

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import msgspec
 
-from partnerbus.api.admin.logs import BusFilter, BusRef, buses_by_log
-from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.api.admin.logs import BusFilter
+from partnerbus.api.admin.request import AdminRefused, Request
+from partnerbus.api.admin.sight import BusRef, Page, Sight, ViewRoute
 from partnerbus.model.delivery import Attempt, Delivery, DeliveryState, parse_delivery_id
-from partnerbus.model.resources import Rule, Target
+from partnerbus.model.resources import Target
 from partnerbus.store.protocol import DeliveryQuery
 
 LOOKED_AT_MOST = 10_000
@@ -92,100 +93,91 @@ class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-async def list_deliveries(services: AdminServices, request: Request) -> DeliveryList:
-    return await _page(services, request.query_as(DeliveryPage), tuple(DeliveryState))
+async def list_deliveries(sight: Sight, request: Request) -> DeliveryList:
+    return await _page(sight, request.query_as(DeliveryPage), tuple(DeliveryState))
 
 
-async def list_dead_letters(services: AdminServices, request: Request) -> DeliveryList:
-    return await _page(services, request.query_as(DeliveryPage), (DeliveryState.DEAD,))
+async def list_dead_letters(sight: Sight, request: Request) -> DeliveryList:
+    return await _page(sight, request.query_as(DeliveryPage), (DeliveryState.DEAD,))
 
 
-async def show_delivery(services: AdminServices, request: Request) -> DeliveryDetails:
-    wanted = parse_id(request.path["id"])
-    found = await services.store.deliveries(DeliveryQuery(ids=(wanted,), limit=1))
+async def show_delivery(sight: Sight, request: Request) -> DeliveryDetails:
+    found = await sight.named([parse_id(request.path["id"])])
     if not found:
         raise AdminRefused(f"there is no delivery {request.path['id']}", 404)
-    return _Reader(services, [found[0].log]).details(found[0])
+    return DeliveryReader(sight, [found[0].log]).details(found[0])
 
 
-async def _page(
-    services: AdminServices, wanted: DeliveryPage, default: Sequence[DeliveryState]
-) -> DeliveryList:
+async def _page(sight: Sight, wanted: DeliveryPage, default: Sequence[DeliveryState]) -> DeliveryList:
     """A page of what the filter picks; less than a page if there is little of it among much else."""
     states = _states(wanted.state) or default
     after = parse_id(wanted.after) if wanted.after is not None else None
-    size = PAGE if wanted.looks_inside else wanted.limit
+    size = wanted.limit if sight.viewer.is_operator and not wanted.looks_inside else PAGE
     picked: list[Delivery] = []
     looked_at = 0
-    async for found in looked_through(services, wanted, states, size, after):
-        for each in found:
-            looked_at += 1
+    async for page in looked_through(sight, wanted, states, size, after):
+        looked_at += page.looked_at
+        for each in page.found:
             if wanted.picks_one(each):
                 picked.append(each)
-            if len(picked) == wanted.limit or looked_at == LOOKED_AT_MOST:
-                return _listed(services, picked, each.id)
-    return _listed(services, picked, None)
+            if len(picked) == wanted.limit:
+                return _listed(sight, picked, each.id)
+        if looked_at >= LOOKED_AT_MOST:
+            return _listed(sight, picked, page.last)
+    return _listed(sight, picked, None)
 
 
-def _listed(services: AdminServices, picked: Sequence[Delivery], last: str | None) -> DeliveryList:
-    reader = _Reader(services, [each.log for each in picked])
+def _listed(sight: Sight, picked: Sequence[Delivery], last: str | None) -> DeliveryList:
+    reader = DeliveryReader(sight, [each.log for each in picked])
     return DeliveryList(deliveries=[reader.view(each) for each in picked], next=last)
 
 
 async def looked_through(
-    services: AdminServices,
+    sight: Sight,
     wanted: DeliveryFilter,
     states: Sequence[DeliveryState],
     size: int,
     after: tuple[str, int] | None = None,
-) -> AsyncIterator[Sequence[Delivery]]:
+) -> AsyncIterator[Page]:
     """The deliveries that a filter may pick, the newest event first, in pages of the store.
 
     After `after`, if it is given. What `picks_one` judges is not judged yet.
     """
-    query = await _query(services, wanted, states, size)
+    query = await _query(sight, wanted, states, size)
     if query is not None and after is not None:
         query = msgspec.structs.replace(query, after=(after[1], after[0]))
-    while query is not None:
-        found = await services.store.deliveries(query)
-        if found:
-            yield found
-        query = _following(query, found)
+    if query is not None:
+        async for page in sight.look(query):
+            yield page
 
 
 async def _query(
-    services: AdminServices, wanted: DeliveryFilter, states: Sequence[DeliveryState], limit: int
+    sight: Sight, wanted: DeliveryFilter, states: Sequence[DeliveryState], limit: int
 ) -> DeliveryQuery | None:
     """The store's query for a filter; None if nothing can match it."""
     query = DeliveryQuery(states=states, limit=limit)
     if not wanted.is_empty:
-        logs = [info.log for info in await services.store.logs()]
-        picked = [log for log, bus in buses_by_log(services, logs).items() if wanted.picks(bus)]
+        logs = await sight.logs_with_own_deliveries()
+        picked = [log for log, bus in logs.items() if wanted.picks(bus)]
         if not picked:
             return None
         query = msgspec.structs.replace(query, logs=picked)
     if wanted.rule is not None or wanted.target is not None:
-        subscriptions = [target.subscription for target in _targets(services, wanted)]
+        subscriptions = [target.subscription for target in _targets(sight, wanted)]
         if not subscriptions:
             return None
         query = msgspec.structs.replace(query, subscriptions=subscriptions)
     return query
 
 
-def _targets(services: AdminServices, wanted: DeliveryFilter) -> list[Target]:
+def _targets(sight: Sight, wanted: DeliveryFilter) -> list[Target]:
     return [
         target
-        for rule in services.catalog.list(Rule, "rule:")
+        for rule in sight.rules()
         for target in rule.targets
         if wanted.rule in (None, rule.name) and wanted.target in (None, target.id, target.arn)
         if wanted.picks(BusRef(account=rule.account, region=rule.region, name=rule.bus))
     ]
-
-
-def _following(query: DeliveryQuery, found: Sequence[Delivery]) -> DeliveryQuery | None:
-    if len(found) < query.limit:
-        return None
-    return msgspec.structs.replace(query, after=(found[-1].position, found[-1].subscription))
 
 
 def _states(text: str | None) -> tuple[DeliveryState, ...]:
@@ -203,15 +195,13 @@ def parse_id(text: str) -> tuple[str, int]:
     return found
 
 
-class _Reader:
+class DeliveryReader:
     """Puts names to what a delivery refers to."""
 
-    def __init__(self, services: AdminServices, logs: list[str]) -> None:
-        self._buses = buses_by_log(services, logs)
+    def __init__(self, sight: Sight, logs: Sequence[str]) -> None:
+        self._buses = sight.buses_of_deliveries(logs)
         self._rules = {
-            target.subscription: (rule.name, target.id)
-            for rule in services.catalog.list(Rule, "rule:")
-            for target in rule.targets
+            target.subscription: (rule.name, target.id) for rule in sight.rules() for target in rule.targets
         }
 
     def view(self, delivery: Delivery) -> DeliveryView:
@@ -252,8 +242,8 @@ class _Reader:
 
 
 ROUTES = (
-    Route("GET", "/deliveries", list_deliveries),
-    Route("GET", "/deliveries/{id}", show_delivery),
-    Route("GET", "/dead-letters", list_dead_letters),
-    Route("GET", "/dead-letters/{id}", show_delivery),
+    ViewRoute("GET", "/deliveries", list_deliveries, query=DeliveryPage),
+    ViewRoute("GET", "/deliveries/{id}", show_delivery),
+    ViewRoute("GET", "/dead-letters", list_dead_letters, query=DeliveryPage),
+    ViewRoute("GET", "/dead-letters/{id}", show_delivery),
 )

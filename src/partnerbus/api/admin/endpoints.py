@@ -80,7 +80,7 @@ def _view(endpoint: GlobalEndpoint) -> EndpointView:
 
 
 ROUTES = (
-    Route("GET", "/endpoints", list_endpoints),
-    Route("GET", "/endpoints/{name}/health", show_health),
-    Route("PUT", "/endpoints/{name}/health", set_health),
+    Route("GET", "/endpoints", list_endpoints, query=EndpointFilter),
+    Route("GET", "/endpoints/{name}/health", show_health, query=EndpointFilter),
+    Route("PUT", "/endpoints/{name}/health", set_health, body=GivenHealth),
 )

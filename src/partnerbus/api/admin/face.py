@@ -24,11 +24,12 @@ from partnerbus.api.admin import (
     targets,
     webhooks,
 )
-from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.api.admin.request import AdminRefused, AdminServices, AnyRoute, Request
+from partnerbus.api.admin.viewer import Viewer
 from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreError
 
-ROUTES: Sequence[Route] = (
+ROUTES: Sequence[AnyRoute] = (
     *accounts.ROUTES,
     *bus_logs.ROUTES,
     *clock.ROUTES,
@@ -53,20 +54,22 @@ class ErrorBody(msgspec.Struct, frozen=True):
 class AdminFace:
     """The admin face of a running node, or of a folder that a command has opened."""
 
-    def __init__(self, services: AdminServices, routes: Sequence[Route] = ROUTES) -> None:
+    def __init__(self, services: AdminServices, routes: Sequence[AnyRoute] = ROUTES) -> None:
         self._services = services
         self._routes = routes
 
-    async def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> AdminAnswer:
-        """Answer a request; whoever calls has checked the operator's token."""
+    async def answer(
+        self, viewer: Viewer, method: str, path: str, query: Mapping[str, str], body: bytes
+    ) -> AdminAnswer:
+        """Answer a request of `viewer`; whoever calls has made sure that it is."""
         try:
             route, named = self._find(method, path)
-            view = await route.handler(self._services, Request(named, query, body))
+            view = await route.run(self._services, viewer, Request(route, named, query, body))
         except PartnerbusError as error:
             return AdminAnswer(_status(error), msgspec.json.encode(ErrorBody(str(error))))
         return AdminAnswer(200, msgspec.json.encode(view))
 
-    def _find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
+    def _find(self, method: str, path: str) -> tuple[AnyRoute, Mapping[str, str]]:
         found = [(route, named) for route in self._routes if (named := route.match(path)) is not None]
         for route, named in found:
             if route.method == method:

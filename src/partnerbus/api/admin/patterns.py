@@ -4,7 +4,8 @@ import asyncio
 
 import msgspec
 
-from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.api.admin.request import AdminRefused, Request
+from partnerbus.api.admin.sight import Sight, ViewRoute
 from partnerbus.patterns import EventFields, Pattern, PatternError, event_fields, parse_pattern
 from partnerbus.patterns.event_fields import TOO_DEEP
 from partnerbus.patterns.explain import explain
@@ -24,7 +25,7 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     event: msgspec.Raw
 
 
-async def explain_pattern(_services: AdminServices, request: Request) -> Explanation:
+async def explain_pattern(_sight: Sight, request: Request) -> Explanation:
     if len(request.body) > LARGEST_BODY:
         raise AdminRefused(f"the body is larger than {LARGEST_BODY} bytes", 413)
     try:
@@ -62,4 +63,4 @@ def _json_in(raw: msgspec.Raw) -> str:
         raise AdminRefused(f"the body cannot be used: {error}") from None
 
 
-ROUTES = (Route("POST", "/patterns/explain", explain_pattern),)
+ROUTES = (ViewRoute("POST", "/patterns/explain", explain_pattern, body=Explain),)

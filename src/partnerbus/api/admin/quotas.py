@@ -62,6 +62,6 @@ def _view(services: AdminServices, account: str) -> QuotaList:
 
 ROUTES = (
     Route("GET", "/accounts/{account}/quotas", list_quotas),
-    Route("PUT", "/accounts/{account}/quotas/{name}", set_quota),
+    Route("PUT", "/accounts/{account}/quotas/{name}", set_quota, body=NewValue),
     Route("DELETE", "/accounts/{account}/quotas/{name}", reset_quota),
 )

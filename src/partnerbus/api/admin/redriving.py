@@ -14,18 +14,15 @@ from typing import Annotated
 import msgspec
 
 from partnerbus.api.admin.deliveries import DeliveryFilter, looked_through, parse_id
-from partnerbus.api.admin.logs import buses_by_log
-from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.api.admin.request import AdminRefused, Request
+from partnerbus.api.admin.sight import Sight, ViewRoute
 from partnerbus.model.delivery import Delivery, DeliveryState, Redrive
-from partnerbus.model.resources import Rule
-from partnerbus.store.protocol import DeliveryQuery
 
 PAGE = 500
 """How many dead letters one step of a large redrive takes from the store."""
 
 MOST_IDS = 1_000
 
-Id = tuple[str, int]
 Subscriber = tuple[str, str]
 """A subscription and its lane."""
 
@@ -53,43 +50,38 @@ class Redriven(msgspec.Struct, frozen=True, kw_only=True):
     last_due_at: datetime | None
 
 
-async def redrive(services: AdminServices, request: Request) -> Redriven:
+async def redrive(sight: Sight, request: Request) -> Redriven:
     wanted = request.body_as(RedriveRequest)
     if (wanted.ids is None) == (not wanted.every):
         raise AdminRefused("say which dead letters: either ids, or every")
     if wanted.to_rule is not None and wanted.to is None:
         raise AdminRefused("to_rule goes with to")
-    run = _Run(services, wanted)
+    run = _Run(sight, wanted)
     if wanted.ids is not None:
-        await run.redrive(await _named(services, wanted.ids))
+        await run.redrive(await sight.named(list(dict.fromkeys(map(parse_id, wanted.ids)))))
     else:
-        async for page in looked_through(services, wanted, (DeliveryState.DEAD,), PAGE):
-            await run.redrive([each for each in page if wanted.picks_one(each)])
+        async for page in looked_through(sight, wanted, (DeliveryState.DEAD,), PAGE):
+            await run.redrive([each for each in page.found if wanted.picks_one(each)])
     return run.done()
-
-
-async def _named(services: AdminServices, ids: Sequence[str]) -> Sequence[Delivery]:
-    wanted = list(dict.fromkeys(map(parse_id, ids)))
-    return await services.store.deliveries(DeliveryQuery(ids=wanted, limit=max(len(wanted), 1)))
 
 
 class _Run:
     """One redrive, page by page."""
 
-    def __init__(self, services: AdminServices, wanted: RedriveRequest) -> None:
-        now = services.clock.now()
-        self._services = services
+    def __init__(self, sight: Sight, wanted: RedriveRequest) -> None:
+        now = sight.now()
+        self._sight = sight
         self._died_by = now if wanted.before is None else wanted.before
         self._gap = timedelta(0) if wanted.rate is None else timedelta(seconds=1 / wanted.rate)
         self._begun_at = now
         self._redriven = 0
-        self._others = None if wanted.to is None else _Others(services, wanted.to, wanted.to_rule)
+        self._others = None if wanted.to is None else _Others(sight, wanted.to, wanted.to_rule)
 
     async def redrive(self, found: Sequence[Delivery]) -> None:
         """Redrive those of `found` that are dead, and died in time."""
-        for to, ids in await self._by_subscriber(found):
+        for to, dead in self._by_subscriber(found):
             how = Redrive(due_at=self._due_at(self._redriven), gap=self._gap, died_by=self._died_by, to=to)
-            self._redriven += await self._services.redrive(ids, how)
+            self._redriven += await self._sight.redrive(dead, how)
 
     def done(self) -> Redriven:
         return Redriven(
@@ -101,26 +93,26 @@ class _Run:
     def _due_at(self, index: int) -> datetime:
         return self._begun_at + index * self._gap
 
-    async def _by_subscriber(
+    def _by_subscriber(
         self, found: Sequence[Delivery]
-    ) -> Sequence[tuple[Subscriber | None, Sequence[Id]]]:
-        by_subscriber: dict[Subscriber | None, list[Id]] = defaultdict(list)
-        buses = buses_by_log(self._services, [each.log for each in found]) if self._others else {}
+    ) -> Sequence[tuple[Subscriber | None, Sequence[Delivery]]]:
+        by_subscriber: dict[Subscriber | None, list[Delivery]] = defaultdict(list)
+        buses = self._sight.buses_by_log([each.log for each in found]) if self._others else {}
         for each in found:
             if each.state is DeliveryState.DEAD:
                 bus = buses.get(each.log)
                 owner = (bus.account, bus.region) if bus is not None else None
                 to = self._others.instead_of(each, owner) if self._others is not None else None
-                by_subscriber[to].append((each.subscription, each.position))
+                by_subscriber[to].append(each)
         return list(by_subscriber.items())
 
 
 class _Others:
     """Where dead letters go instead: the target named, of the letter's rule or of another of its account."""
 
-    def __init__(self, services: AdminServices, to: str, to_rule: str | None) -> None:
+    def __init__(self, sight: Sight, to: str, to_rule: str | None) -> None:
         self._to = to
-        self._rules = list(services.catalog.list(Rule, "rule:"))
+        self._rules = list(sight.rules())
         self._rule_of = {target.subscription: rule for rule in self._rules for target in rule.targets}
         self._named = [
             (rule, (target.subscription, target.arn))
@@ -150,4 +142,4 @@ class _Others:
         return f"{count} targets are {self._to}; say its id, or the rule's name, too"
 
 
-ROUTES = (Route("POST", "/dead-letters/redrive", redrive),)
+ROUTES = (ViewRoute("POST", "/dead-letters/redrive", redrive, body=RedriveRequest),)

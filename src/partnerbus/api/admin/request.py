@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
+from partnerbus.api.admin.viewer import Viewer
 from partnerbus.engine.accounts import Accounts
 from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
@@ -69,12 +70,14 @@ B = TypeVar("B", bound=msgspec.Struct)
 class Request(msgspec.Struct, frozen=True):
     """A request that a route matched: what stood in the path, the query, and the body."""
 
+    route: "AnyRoute"
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
 
     def body_as(self, kind: type[B]) -> B:
-        """The body as a `kind`; an `AdminRefused` says what is wrong with it."""
+        """The body as the `kind` that the route declares; an `AdminRefused` says what is wrong with it."""
+        assert kind is self.route.body, f"{self.route.path} declares another body"
         try:
             return msgspec.json.decode(self.body or b"{}", type=kind)
         except UnicodeDecodeError:
@@ -83,7 +86,8 @@ class Request(msgspec.Struct, frozen=True):
             raise AdminRefused(f"the body cannot be used: {error}") from None
 
     def query_as(self, kind: type[B]) -> B:
-        """The query as a `kind`; an `AdminRefused` says what is wrong with it."""
+        """The query as the `kind` that the route declares; an `AdminRefused` says what is wrong with it."""
+        assert kind is self.route.query, f"{self.route.path} declares another query"
         try:
             return msgspec.convert(dict(self.query), kind, strict=False)
         except msgspec.ValidationError as error:
@@ -93,12 +97,21 @@ class Request(msgspec.Struct, frozen=True):
 Handler = Callable[[AdminServices, Request], Awaitable[msgspec.Struct]]
 
 
-class Route(msgspec.Struct, frozen=True):
-    """A method and a path, in which `{name}` stands for one segment."""
+class AnyRoute(msgspec.Struct, frozen=True):
+    """A method and a path, in which `{name}` stands for one segment; the query and the body that are read.
+
+    What it answers is said by its handler's annotation.
+    """
 
     method: str
     path: str
-    handler: Handler
+    handler: Callable[..., Awaitable[msgspec.Struct]]
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+
+    async def run(self, services: AdminServices, viewer: Viewer, request: Request) -> msgspec.Struct:
+        """The answer that `viewer` gets; an `AdminRefused` if it is not for such."""
+        raise NotImplementedError
 
     def match(self, path: str) -> dict[str, str] | None:
         """What stands for the names in `path`; None if it is not this route's."""
@@ -112,3 +125,14 @@ class Route(msgspec.Struct, frozen=True):
             elif want != have:
                 return None
         return named
+
+
+class Route(AnyRoute, frozen=True):
+    """A route that is the operator's alone."""
+
+    handler: Handler
+
+    async def run(self, services: AdminServices, viewer: Viewer, request: Request) -> msgspec.Struct:
+        if not viewer.is_operator:
+            raise AdminRefused("only the operator may do this; send the operator's token", 403)
+        return await self.handler(services, request)

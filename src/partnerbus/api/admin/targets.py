@@ -5,8 +5,9 @@ from datetime import datetime
 
 import msgspec
 
-from partnerbus.api.admin.logs import BusFilter, BusRef
+from partnerbus.api.admin.logs import BusFilter
 from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
+from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.engine.target_health import failing_targets
 from partnerbus.model.resources import FailingTarget, Rule
 from partnerbus.model.subscription import ordering_path
@@ -75,34 +76,34 @@ class Enabled(msgspec.Struct, frozen=True, kw_only=True):
     enabled: int
 
 
-async def list_failing(services: AdminServices, request: Request) -> TargetList:
+async def list_failing(sight: Sight, request: Request) -> TargetList:
     wanted = request.query_as(TargetFilter)
-    held = services.held()
-    found = [each for each in failing_targets(services.catalog) if wanted.picks(each)]
-    order = _orders(services, {each.rule_arn for each in found})
+    held = sight.held()
+    found = [each for each in sight.failing_targets() if wanted.picks(each)]
+    order = _orders(sight, {each.rule_arn for each in found})
     return TargetList(
         targets=[_view(each, held.get(each.arn), order.get((each.rule_arn, each.arn))) for each in found]
     )
 
 
-def _orders(services: AdminServices, rule_arns: Collection[str]) -> Mapping[tuple[str, str], str]:
+def _orders(sight: Sight, rule_arns: Collection[str]) -> Mapping[tuple[str, str], str]:
     """By what the targets of these rules are ordered, by the ARNs of rule and target."""
     return {
         (rule.arn, target.arn): target.ordered_by
-        for rule in services.catalog.list(Rule, "rule:")
+        for rule in sight.rules()
         if rule.arn in rule_arns
         for target in rule.targets
         if target.ordered_by is not None
     }
 
 
-async def list_ordered(services: AdminServices, request: Request) -> OrderedTargets:
+async def list_ordered(sight: Sight, request: Request) -> OrderedTargets:
     """Every target that is ordered, and by what."""
     wanted = request.query_as(BusFilter)
     return OrderedTargets(
         targets=[
             OrderView(rule_arn=rule.arn, target=target.id, ordered_by=target.ordered_by)
-            for rule in services.catalog.list(Rule, "rule:")
+            for rule in sight.rules()
             if wanted.picks(BusRef(account=rule.account, region=rule.region, name=rule.bus))
             for target in rule.targets
             if target.ordered_by is not None
@@ -177,8 +178,8 @@ def _view(found: FailingTarget, held_until: datetime | None, ordered_by: str | N
 
 
 ROUTES = (
-    Route("GET", "/targets/failing", list_failing),
-    Route("POST", "/targets/enable", enable),
-    Route("POST", "/targets/order", order),
-    Route("GET", "/targets/ordered", list_ordered),
+    ViewRoute("GET", "/targets/failing", list_failing, query=TargetFilter),
+    Route("POST", "/targets/enable", enable, body=Enable),
+    Route("POST", "/targets/order", order, body=OrderedTarget),
+    ViewRoute("GET", "/targets/ordered", list_ordered, query=BusFilter),
 )

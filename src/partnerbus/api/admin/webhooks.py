@@ -200,9 +200,9 @@ def _view(services: AdminServices, webhook: Webhook) -> WebhookView:
 
 
 ROUTES = (
-    Route("GET", "/webhooks", list_webhooks),
-    Route("POST", "/webhooks", create_webhook),
-    Route("GET", "/webhooks/{name}", show_webhook),
-    Route("POST", "/webhooks/{name}/rotate", rotate_secret),
-    Route("DELETE", "/webhooks/{name}", delete_webhook),
+    Route("GET", "/webhooks", list_webhooks, query=WebhookFilter),
+    Route("POST", "/webhooks", create_webhook, body=NewWebhook),
+    Route("GET", "/webhooks/{name}", show_webhook, query=WebhookFilter),
+    Route("POST", "/webhooks/{name}/rotate", rotate_secret, body=Rotation),
+    Route("DELETE", "/webhooks/{name}", delete_webhook, query=WebhookFilter),
 )
