@@ -19,6 +19,7 @@ def admin_face(found: Opened, clock: Clock, redrive: Redriver | None = None) -> 
             redrive=redrive or found.store.redrive,
             url_refusal=_any_url,
             bus_logs=LineReader(found.folder.bus_logs),
+            traces=LineReader(found.folder.traces),
         )
     )
 

@@ -155,7 +155,7 @@ async def test_a_disk_that_takes_nothing_is_in_nobodys_way(world: World) -> None
     lines.put(b"lost too")
     await lines.flush()
     assert world.dropped == 2
-    assert b"bus log not written" in world.written.getvalue()
+    assert b"lines not written" in world.written.getvalue()
     assert not running.done()
     world.folder.unlink()
     lines.put(b"kept")

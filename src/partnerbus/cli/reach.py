@@ -64,6 +64,7 @@ async def _own(folder: DataFolder, clock: SystemClock, stack: AsyncExitStack) ->
             redrive=found.store.redrive,
             url_refusal=_malformed,
             bus_logs=LineReader(folder.bus_logs),
+            traces=LineReader(folder.traces),
         )
     )
 

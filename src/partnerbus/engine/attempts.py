@@ -6,6 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from partnerbus.engine.bus_logs import BusLogs
+from partnerbus.engine.traces import Traces
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
@@ -19,6 +20,7 @@ from partnerbus.store.protocol import DeliveryQuery, DeliveryStore
 from partnerbus.targets.dead_letter import DeadLetterNote
 from partnerbus.targets.invoker import Invocation, Invoker
 from partnerbus.targets.registry import Targets
+from partnerbus.targets.wire import Wire
 
 CANCELLED = Settlement(state=DeliveryState.CANCELLED, message="The rule or the target was removed.")
 
@@ -46,11 +48,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Made(msgspec.Struct, frozen=True):
-    """How an attempt ended; without a kind and a payload if none was made."""
+    """How an attempt ended; without a kind, a payload and what went over the wire if none was made."""
 
     settlement: Settlement
     kind: str = ""
     payload: bytes | None = None
+    wire: Wire | None = None
 
 
 class Attempts:
@@ -68,6 +71,7 @@ class Attempts:
         metrics: Metrics,
         log: Log,
         bus_logs: BusLogs,
+        traces: Traces,
         random: Callable[[], float],
     ) -> None:
         self._store = store
@@ -79,6 +83,7 @@ class Attempts:
         self._metrics = metrics
         self._log = log
         self._bus_logs = bus_logs
+        self._traces = traces
         self._random = random
         self._selectors: dict[str, tuple[Target, InputSelector]] = {}
 
@@ -92,6 +97,8 @@ class Attempts:
         if settlement.state is DeliveryState.DEAD:
             settlement = await self._bury(claim, subscription, settlement)
         self._bus_logs.ended(claim, subscription, settlement, made.payload)
+        if made.payload is not None and made.wire is not None:
+            self._traces.attempted(claim, subscription, settlement, made.kind, made.payload, made.wire)
         return Ended(settlement=settlement, subscription=subscription, kind=made.kind)
 
     async def _attempt(self, claim: Claim, subscription: Subscription) -> _Made:
@@ -109,10 +116,11 @@ class Attempts:
         if invoker is None:
             return _Made(_unsent(ErrorCode.NO_RESOURCE, NO_INVOKER))
         self._bus_logs.begins(claim, subscription, payload)
-        attempt = await self._invoke(claim, subscription, invoker, payload)
+        wire = Wire()
+        attempt = await self._invoke(claim, subscription, invoker, payload, wire)
         settlement = self._verdict(claim, target, attempt)
         self._metrics.attempts.labels(invoker.kind, settlement.state.value).inc()
-        return _Made(settlement, invoker.kind, payload)
+        return _Made(settlement, invoker.kind, payload, wire)
 
     async def _too_old(self, claim: Claim, target: Target) -> Settlement:
         """What kept it from being delivered in time: its last failure, or that it had to wait (assumed)."""
@@ -131,7 +139,7 @@ class Attempts:
         return None
 
     async def _invoke(
-        self, claim: Claim, subscription: Subscription, invoker: Invoker, payload: bytes
+        self, claim: Claim, subscription: Subscription, invoker: Invoker, payload: bytes, wire: Wire
     ) -> Attempt:
         started_at, started = self._clock.now(), time.perf_counter()
         invocation = Invocation(
@@ -140,6 +148,7 @@ class Attempts:
             rule=subscription.rule,
             target=subscription.target,
             payload=payload,
+            wire=wire,
         )
         self._failpoints.hit(Failpoint.DISPATCHER_BEFORE_INVOKE)
         with self._metrics.in_flight.track_inprogress():

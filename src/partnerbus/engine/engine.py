@@ -27,10 +27,12 @@ from partnerbus.engine.schedules import Schedules
 from partnerbus.engine.supervisor import Supervisor, Sweep
 from partnerbus.engine.target_health import SWEEP_EVERY as FORGET_EVERY
 from partnerbus.engine.target_health import TargetHealth, failing_targets
+from partnerbus.engine.traces import Traces
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import Redrive
+from partnerbus.model.exchange import TraceLevel
 from partnerbus.model.resources import ARCHIVE_LOGS, REPLAY_LOGS
 from partnerbus.store.protocol import AT_ONCE, START, Store
 from partnerbus.targets.registry import Targets
@@ -47,7 +49,8 @@ class Engine:
     `catalog` is loaded, and followed from here on; nobody else may follow it. Records are kept for `keep`.
     `sweeps`, and `parts` by name, are run besides the engine's own. Leaving the context is `drain` without
     any grace. With `disable_after`, a target that has failed for so long without a success is disabled.
-    `write_bus_log` gets the records of the logs of buses, as lines without their ends.
+    `write_bus_log` gets the records of the logs of buses, `write_trace` what is recorded of events at the
+    level `trace`, as lines without their ends.
     """
 
     def __init__(
@@ -66,6 +69,8 @@ class Engine:
         disable_after: timedelta | None = None,
         room: Room | None = None,
         write_bus_log: Callable[[bytes], None] = lambda _line: None,
+        trace: TraceLevel = TraceLevel.OFF,
+        write_trace: Callable[[bytes], None] = lambda _line: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         self._store = store
@@ -77,6 +82,7 @@ class Engine:
         leases = Leases(store, clock, log, replay_pace.saw_live)
         gates = Gates(clock, partial(_rate_of, catalog))
         bus_logs = BusLogs(catalog, clock, write_bus_log)
+        traces = Traces(catalog, clock, trace, write_trace)
         self._health = TargetHealth(
             catalog=catalog,
             clock=clock,
@@ -99,6 +105,7 @@ class Engine:
                 metrics=metrics,
                 log=log,
                 bus_logs=bus_logs,
+                traces=traces,
                 random=jitter,
             ),
             clock=clock,
@@ -117,6 +124,7 @@ class Engine:
             metrics=metrics,
             log=log,
             bus_logs=bus_logs,
+            traces=traces,
         )
         self._routers = Routers(routing, self._changed.set)
         self._replays = Replays(catalog, routing, replay_pace, self._changed)

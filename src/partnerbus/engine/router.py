@@ -32,6 +32,7 @@ from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.dispatcher import Dispatcher, Wanted
 from partnerbus.engine.leases import LEASE
 from partnerbus.engine.matching import Match
+from partnerbus.engine.traces import Traces
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
@@ -71,6 +72,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     log: Log
     bus_logs: BusLogs
+    traces: Traces
 
 
 class _Routed(msgspec.Struct, frozen=True, gc=False):
@@ -158,6 +160,7 @@ class Router:
         for found in routed:
             self._tell_of_event(found, now)
             self._routing.bus_logs.matched(found.record, found.match.owed)
+            self._routing.traces.routed(found.record, found.match.rules, found.deliveries)
 
     def _tell_of_event(self, found: _Routed, now: datetime) -> None:
         record, event = found.record, found.record.event

@@ -105,6 +105,11 @@ class Metrics:
             "Records of the logs of buses that came too fast for the disk, or that it did not take.",
             registry=self.registry,
         )
+        self.trace_records_dropped = Counter(
+            "partnerbus_trace_records_dropped",
+            "Records for traces that came too fast for the disk, or that it did not take.",
+            registry=self.registry,
+        )
         self.target_alerts = Counter(
             "partnerbus_target_alerts",
             "Targets found failing, recovered or disabled.",

@@ -9,7 +9,7 @@ Only the lock says whether a server runs: `operator.json` stays behind after a `
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -47,6 +47,16 @@ class DataFolder:
     def bus_logs(self) -> Path:
         """Where buses write of their events."""
         return self.path / "bus-logs"
+
+    @property
+    def traces(self) -> Path:
+        """What was recorded of exchanges with targets."""
+        return self.path / "traces"
+
+    @property
+    def lines(self) -> Sequence[Path]:
+        """The folders of lines, which are bounded and best effort."""
+        return (self.bus_logs, self.traces)
 
     @property
     def exists(self) -> bool:
@@ -96,7 +106,7 @@ async def opened(folder: DataFolder, clock: Clock, failpoints: Failpoints) -> As
     """Own the folder for the length of the block. Raises `StoreLocked` if another process does."""
     store = await EmbeddedStore.open(folder.path, clock, failpoints)
     try:
-        await finish_reset(store, folder.bus_logs)
+        await finish_reset(store, folder.lines)
         yield await read(folder, store, folder.secret_box(), clock)
     finally:
         await store.close()

@@ -29,6 +29,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
     found: Opened
     targets: Targets
     bus_logs: LineFiles
+    traces: LineFiles
     engine: Engine
     services: Services
     face: Face
@@ -39,6 +40,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.targets.close)
             stack.push_async_callback(self.bus_logs.close)
+            stack.push_async_callback(self.traces.close)
             await stack.enter_async_context(self.engine)
             stack.pop_all()
 
@@ -47,6 +49,7 @@ class Inside(msgspec.Struct, frozen=True, kw_only=True):
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.targets.close)
             stack.push_async_callback(self.bus_logs.close)
+            stack.push_async_callback(self.traces.close)
             stack.push_async_exit(self.engine)
             await self.engine.drain(grace)
 

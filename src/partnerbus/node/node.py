@@ -105,7 +105,7 @@ class Node:
             found = before.found
             try:
                 await before.close(timedelta(0))
-                await forget_everything(found.store, found.folder.bus_logs, self.clock)
+                await forget_everything(found.store, found.folder.lines, self.clock)
             finally:
                 await self._renew(found)
         self._log.info("reset")
@@ -207,8 +207,21 @@ class Node:
         dropped = self.metrics.bus_log_records_dropped.inc
         return LineFiles(found.folder.bus_logs, self.clock, self._log, bounds, dropped)
 
+    def _make_traces(self, found: Opened) -> LineFiles:
+        bounds = Bounds(
+            keep=timedelta(seconds=self.settings.keep_traces_seconds),
+            size_bytes=self.settings.max_traces_bytes,
+        )
+        dropped = self.metrics.trace_records_dropped.inc
+        return LineFiles(found.folder.traces, self.clock, self._log, bounds, dropped)
+
     def _make_engine(
-        self, found: Opened, targets: Targets, bus_logs: LineFiles, secrets: ConnectionSecrets
+        self,
+        found: Opened,
+        targets: Targets,
+        bus_logs: LineFiles,
+        traces: LineFiles,
+        secrets: ConnectionSecrets,
     ) -> Engine:
         sources = PartnerSources(found.catalog, self.clock, self._failpoints, self._lifetime)
         hours = self.settings.disable_failing_targets_hours
@@ -223,31 +236,37 @@ class Node:
             sweeps=[
                 expiry_sweep(sources),
                 Sweep("bus logs", SWEEP_EVERY, bus_logs.sweep),
+                Sweep("traces", SWEEP_EVERY, traces.sweep),
                 Sweep("connection secrets", COPY_EVERY, secrets.sweep),
             ],
             parts={
                 "bus logs": bus_logs.run,
+                "traces": traces.run,
                 "connections": Authorizer(found.catalog, targets.tokens, self.clock, self._log).run,
             },
             write_bus_log=bus_logs.put,
+            trace=self.settings.trace,
+            write_trace=traces.put,
             disable_after=timedelta(hours=hours) if hours else None,
             keep=timedelta(seconds=self.settings.keep_events_seconds),
         )
 
     def _make_inside(self, found: Opened) -> Inside:
         targets, bus_logs = self._make_targets(found), self._make_bus_logs(found)
+        traces = self._make_traces(found)
         secrets = ConnectionSecrets(found.catalog, targets.secrets_manager, self._log)
         self.metrics.connection_secrets_behind.set_function(lambda: secrets.behind)
-        engine = self._make_engine(found, targets, bus_logs, secrets)
+        engine = self._make_engine(found, targets, bus_logs, traces, secrets)
         services = self._make_services(found, targets, engine, secrets)
         return Inside(
             found=found,
             targets=targets,
             bus_logs=bus_logs,
+            traces=traces,
             engine=engine,
             services=services,
             face=Face(services, OPERATIONS, log=self._log),
-            admin=self._make_admin(found, targets, engine, bus_logs),
+            admin=self._make_admin(found, targets, engine, bus_logs, traces),
         )
 
     def _make_services(
@@ -300,7 +319,9 @@ class Node:
         skew = timedelta(seconds=self.settings.skew_seconds)
         return SignedCalls(Verifier(FrontKeys(self._inside), SystemClock(), skew), self.settings.region)
 
-    def _make_admin(self, found: Opened, targets: Targets, engine: Engine, bus_logs: LineFiles) -> AdminFace:
+    def _make_admin(
+        self, found: Opened, targets: Targets, engine: Engine, bus_logs: LineFiles, traces: LineFiles
+    ) -> AdminFace:
         shiftable = self.clock if isinstance(self.clock, SystemClock) and self.settings.test_clock else None
         return AdminFace(
             AdminServices(
@@ -312,6 +333,7 @@ class Node:
                 redrive=engine.redrive,
                 url_refusal=targets.url_refusal,
                 bus_logs=bus_logs,
+                traces=traces,
                 held=lambda: engine.held,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,

@@ -4,6 +4,7 @@ Not all of it lies in the store, so a reset is first written down there: from th
 whoever has the folder, however often it is begun. The store comes last, and the note goes with it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from partnerbus.kernel.clock import Clock
@@ -21,19 +22,20 @@ KEPT = (account_key(""), access_key_key(""))
 """What the keys of the registry values begin with that outlive a reset: whoever could call still can."""
 
 
-async def forget_everything(store: Store, lines: Path, clock: Clock) -> None:
+async def forget_everything(store: Store, lines: Sequence[Path], clock: Clock) -> None:
     """Forget what is in the store, and the files of `lines`. Nobody else may use either meanwhile."""
     if await store.get(PENDING_RESET_KEY) is None:
         await store.put(PENDING_RESET_KEY, encode_resource(PendingReset(begun_at=clock.now())), 0)
     await _finish(store, lines)
 
 
-async def finish_reset(store: Store, lines: Path) -> None:
+async def finish_reset(store: Store, lines: Sequence[Path]) -> None:
     """Forget everything if that was begun."""
     if await store.get(PENDING_RESET_KEY) is not None:
         await _finish(store, lines)
 
 
-async def _finish(store: Store, lines: Path) -> None:
-    await delete_lines(lines)
+async def _finish(store: Store, lines: Sequence[Path]) -> None:
+    for folder in lines:
+        await delete_lines(folder)
     await store.reset(KEPT)

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from partnerbus.edge.sigv4 import REGION
 from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.model.exchange import TraceLevel
 from partnerbus.targets.aws_endpoints import SERVICES
 
 PREFIX = "PARTNERBUS_"
@@ -195,6 +196,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_bus_logs_bytes: Annotated[
         int, _text("How much room they may take; the oldest go first.", ge=16_777_216)
     ] = 134_217_728
+    trace: Annotated[
+        TraceLevel,
+        _text(
+            "What is recorded of requests to targets and their answers, for traces: nothing, what failed, or "
+            "everything."
+        ),
+    ] = TraceLevel.FAILURES
+    keep_traces_seconds: Annotated[int, _text("How long what is recorded for traces is kept.", ge=60)] = (
+        604_800
+    )
+    max_traces_bytes: Annotated[
+        int, _text("How much room it may take; the oldest goes first.", ge=16_777_216)
+    ] = 268_435_456
     pending_source_days: Annotated[
         int, _text("How long a partner source may stay PENDING before it is deleted.", ge=1, le=3_650)
     ] = 14

@@ -43,10 +43,11 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 class Lines(Protocol):
     """Lines that can be read."""
 
-    async def find(self, pick: Callable[[bytes], T | None], limit: int) -> Sequence[T]:
+    async def find(self, pick: Callable[[bytes], T | None], limit: int, having: bytes = b"") -> Sequence[T]:
         """What `pick` makes of the newest lines, the newest first; a line of which it makes None is left out.
 
-        `pick` is called in a thread. It ends at `limit`, or once what was picked is `FOUND_BYTES` long.
+        Only lines that have the bytes `having` are asked about, and others cost next to nothing. `pick` is
+        called in a thread. It ends at `limit`, or once what was picked is `FOUND_BYTES` long.
         """
 
 
@@ -56,13 +57,13 @@ class LineReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def find(self, pick: Callable[[bytes], T | None], limit: int) -> Sequence[T]:
-        return await asyncio.to_thread(self._find, pick, limit)
+    async def find(self, pick: Callable[[bytes], T | None], limit: int, having: bytes = b"") -> Sequence[T]:
+        return await asyncio.to_thread(self._find, pick, limit, having)
 
-    def _find(self, pick: Callable[[bytes], T | None], limit: int) -> Sequence[T]:
+    def _find(self, pick: Callable[[bytes], T | None], limit: int, having: bytes) -> Sequence[T]:
         found: list[T] = []
         size = 0
-        for line in self._newest_first():
+        for line in self._newest_first(having):
             picked = pick(line)
             if picked is not None:
                 found.append(picked)
@@ -71,13 +72,24 @@ class LineReader:
                 break
         return found
 
-    def _newest_first(self) -> Iterator[bytes]:
+    def _newest_first(self, having: bytes) -> Iterator[bytes]:
         for path in reversed(_files(self._folder)):
             try:
-                lines = path.read_bytes().splitlines()
+                content = path.read_bytes()
             except OSError:
                 continue  # deleted meanwhile
-            yield from reversed(lines)
+            yield from reversed(content.splitlines() if not having else list(_having(having, content)))
+
+
+def _having(text: bytes, content: bytes) -> Iterator[bytes]:
+    """The lines of `content` that have `text`, which has no end of a line in it."""
+    at = content.find(text)
+    while at >= 0:
+        start = content.rfind(b"\n", 0, at) + 1
+        end = content.find(b"\n", at)
+        end = len(content) if end < 0 else end
+        yield content[start:end]
+        at = content.find(text, end + 1)
 
 
 class LineFiles:
@@ -91,6 +103,7 @@ class LineFiles:
         bounds: Bounds,
         dropped: Callable[[int], None] = lambda _count: None,
     ) -> None:
+        self._name = folder.name
         self._reader = LineReader(folder)
         self._writer = _Writer(folder, bounds)
         self._clock = clock
@@ -117,10 +130,10 @@ class LineFiles:
             await self._anything.wait()
             await self.flush()
 
-    async def find(self, pick: Callable[[bytes], T | None], limit: int) -> Sequence[T]:
+    async def find(self, pick: Callable[[bytes], T | None], limit: int, having: bytes = b"") -> Sequence[T]:
         """As `Lines.find`, with everything that was put by now."""
         await self.flush()
-        return await self._reader.find(pick, limit)
+        return await self._reader.find(pick, limit, having)
 
     async def flush(self) -> None:
         """Write everything that was put by now. What the disk does not take is dropped."""
@@ -131,11 +144,11 @@ class LineFiles:
         try:
             await self._in_thread(partial(self._writer.write, lines, self._clock.now()))
         except OSError as error:
-            self._log.warning("bus log not written", error=str(error))
+            self._log.warning("lines not written", folder=self._name, error=str(error))
             too_many += len(lines)
         if too_many:
             self._dropped(too_many)
-            self._log.warning("bus log records dropped", records=too_many)
+            self._log.warning("lines dropped", folder=self._name, lines=too_many)
 
     async def sweep(self) -> None:
         """Delete what is too old, also if nothing is written any more."""

@@ -94,12 +94,16 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 class DeliveryQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which deliveries to show: all conditions hold; the page comes after `after`, newest position first."""
+    """Which deliveries to show: all conditions hold; the page comes after `after`, newest position first.
+
+    `position` asks for those of one record.
+    """
 
     states: Sequence[DeliveryState] = ()
     logs: Sequence[str] | None = None
     subscriptions: Sequence[str] | None = None
     ids: Sequence[tuple[str, int]] | None = None
+    position: int | None = None
     after: tuple[int, str] | None = None
     limit: int = 100
 

@@ -8,9 +8,8 @@ import msgspec
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.model.resources import AuthorizationType, Connection, ConnectionParameter
 from partnerbus.targets.client_certificates import ClientContexts
+from partnerbus.targets.hiding import HIDDEN
 from partnerbus.targets.tokens import TokenFailure, Tokens, open_parameter
-
-HIDDEN = "***"
 
 REFUSED_STATUSES = frozenset({401, 407})
 """What a target answers to a token that is no longer good (documented)."""

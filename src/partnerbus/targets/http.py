@@ -90,6 +90,7 @@ class HttpInvoker:
         )
         request = build_request(parts, EventDocument(invocation.record.event))
         answer = await self._outbound.send(request)
+        invocation.wire.note(request, answer, opened.secrets)
         if isinstance(answer, OutboundFailure):
             return failure_reply(answer)
         self._opener.judge(opened, answer.status)

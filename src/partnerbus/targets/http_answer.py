@@ -1,17 +1,14 @@
 """What an HTTP target's answer means for a delivery, and how much of it is kept for people to read."""
 
-import base64
-import json
 import re
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, quote_plus
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
-from partnerbus.targets.authorization import HIDDEN
+from partnerbus.targets.hiding import hide
 from partnerbus.targets.outbound import BODY_LIMIT_BYTES, OutboundResponse
 
 RETRIED_STATUSES = frozenset({401, 407, 409, 429})
@@ -24,7 +21,7 @@ _MOST_DIGITS = 9
 
 def judge(answer: OutboundResponse, who: str, clock: Clock, secrets: Collection[str] = ()) -> Reply:
     """The reply of `who` answered; no text of `secrets` that was sent back is kept."""
-    head = _body_head(answer, secrets)
+    head = readable_head(answer, secrets, BODY_HEAD_BYTES)
     if 200 <= answer.status < 300:
         return Reply(status=answer.status, body_head=head)
     return Reply(
@@ -52,21 +49,14 @@ def _retry_after(text: str | None, clock: Clock) -> timedelta | None:
     return max(timedelta(0), instant - clock.now())
 
 
-def _body_head(answer: OutboundResponse, secrets: Iterable[str]) -> str:
-    """The first of an answer's text, with every secret hidden that the target may have sent back."""
+def readable_head(answer: OutboundResponse, secrets: Collection[str], most: int) -> str:
+    """The first `most` bytes of an answer's text, unpacked, with no secret that the target has sent back."""
     if not answer.body:
         return ""
     body = _readable(answer)
-    text = body.decode("utf-8", "replace")
-    # No spelling is shorter than its secret, so a short answer holds none of the long ones.
-    spellings = {
-        spelling for secret in secrets if len(secret) <= len(text) for spelling in _spellings(secret)
-    }
-    for spelling in sorted(spellings, key=len, reverse=True):
-        text = text.replace(spelling, HIDDEN)
-    if max(len(body), len(answer.body)) >= BODY_LIMIT_BYTES:  # cut, perhaps within a secret
-        text = text[: max(0, len(text) - max(map(len, spellings), default=0))]
-    return text.encode()[:BODY_HEAD_BYTES].decode("utf-8", "ignore")
+    is_cut = max(len(body), len(answer.body)) >= BODY_LIMIT_BYTES
+    text = hide(body.decode("utf-8", "replace"), secrets, is_cut=is_cut)
+    return text.encode()[:most].decode("utf-8", "ignore")
 
 
 def _readable(answer: OutboundResponse) -> bytes:
@@ -77,20 +67,3 @@ def _readable(answer: OutboundResponse) -> bytes:
         return zlib.decompressobj(wbits=47).decompress(answer.body, BODY_LIMIT_BYTES)
     except zlib.error:
         return answer.body
-
-
-def _spellings(secret: str) -> set[str]:
-    """How a secret may come back: as it is, in JSON, in a URL, in base64."""
-    in_json = json.dumps(secret)[1:-1]
-    in_json_unicode = json.dumps(secret, ensure_ascii=False)[1:-1]
-    encoded = base64.b64encode(secret.encode()).decode()
-    spelled = {
-        secret,
-        in_json,
-        in_json_unicode,
-        quote(secret, safe=""),
-        quote(secret),
-        quote_plus(secret),
-        encoded,
-    }
-    return {text for text in spelled if text}

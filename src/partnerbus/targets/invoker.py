@@ -7,16 +7,21 @@ import msgspec
 from partnerbus.model.delivery import Record
 from partnerbus.model.reply import Reply
 from partnerbus.model.resources import ApiDestination, Connection, EventBus, Rule, Target, Webhook
+from partnerbus.targets.wire import Wire
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt: `payload` is the target's input, after selection and transformation."""
+    """One attempt: `payload` is the target's input, after selection and transformation.
+
+    Invokers that send HTTP requests of their own note them on `wire`.
+    """
 
     delivery_id: str
     record: Record
     rule: Rule
     target: Target
     payload: bytes
+    wire: Wire = msgspec.field(default_factory=Wire)
 
 
 class Invoker(Protocol):

@@ -77,6 +77,7 @@ class WebhookInvoker:
         signature = signed_headers(invocation.delivery_id, self._signing_clock.now(), body, secrets)
         request = OutboundRequest(method="POST", url=url, headers={**_HEADERS, **signature}, body=body)
         answer = await self._outbound.send(request)
+        invocation.wire.note(request, answer, secrets)
         if isinstance(answer, OutboundFailure):
             return failure_reply(answer)
         return judge(answer, "The webhook", self._clock, secrets)

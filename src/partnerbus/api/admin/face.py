@@ -15,6 +15,7 @@ from partnerbus.api.admin import (
     connections,
     deliveries,
     endpoints,
+    events,
     logs,
     patterns,
     quotas,
@@ -22,6 +23,8 @@ from partnerbus.api.admin import (
     reset,
     status,
     targets,
+    traces,
+    verdicts,
     webhooks,
 )
 from partnerbus.api.admin.request import AdminRefused, AdminServices, AnyRoute, Request
@@ -36,6 +39,7 @@ ROUTES: Sequence[AnyRoute] = (
     *connections.ROUTES,
     *deliveries.ROUTES,
     *endpoints.ROUTES,
+    *events.ROUTES,
     *logs.ROUTES,
     *patterns.ROUTES,
     *quotas.ROUTES,
@@ -43,6 +47,8 @@ ROUTES: Sequence[AnyRoute] = (
     *reset.ROUTES,
     *status.ROUTES,
     *targets.ROUTES,
+    *traces.ROUTES,
+    *verdicts.ROUTES,
     *webhooks.ROUTES,
 )
 

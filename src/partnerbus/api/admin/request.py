@@ -46,8 +46,8 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     test clock. `held` gives the targets that circuit breakers hold, by ARN, and until when. `redrive` is the
     engine's, which wakes the lanes, or the store's own. `url_refusal` says why nothing may be sent to a URL;
     only a server knows which addresses it may reach, without one it judges the form alone. `bus_logs` has
-    what buses wrote of their events. `reset` forgets everything, and these services with it; None where that
-    is not allowed.
+    what buses wrote of their events, `traces` what was recorded of exchanges with targets. `reset` forgets
+    everything, and these services with it; None where that is not allowed.
     """
 
     accounts: Accounts
@@ -58,6 +58,7 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     redrive: Redriver
     url_refusal: Callable[[str], Awaitable[str | None]]
     bus_logs: Lines
+    traces: Lines
     running: Callable[[], Running | None] = lambda: None
     held: Callable[[], Mapping[str, datetime]] = dict
     shift: Callable[[timedelta], None] | None = None

@@ -12,6 +12,7 @@ already the viewer's: no query can forget to ask whose something is. What is who
 The operator sees everything.
 """
 
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -19,10 +20,13 @@ import msgspec
 
 from partnerbus.api.admin.request import AdminServices, AnyRoute, Request
 from partnerbus.api.admin.viewer import OPERATOR, Viewer
+from partnerbus.engine.newest_first import Mark, merged
 from partnerbus.engine.target_health import failing_targets
+from partnerbus.kernel.ids import derived_id
 from partnerbus.model import arns
 from partnerbus.model.arns import Arn
-from partnerbus.model.delivery import Delivery, Redrive
+from partnerbus.model.delivery import Delivery, Record, Redrive
+from partnerbus.model.exchange import TraceLine, decode_line
 from partnerbus.model.resources import (
     ARCHIVE_LOGS,
     REPLAY_LOGS,
@@ -31,8 +35,13 @@ from partnerbus.model.resources import (
     PartnerSource,
     Replay,
     Rule,
+    Target,
+    source_key,
 )
-from partnerbus.store.protocol import DeliveryQuery, Ledger, LogInfo
+from partnerbus.store.protocol import LIVE, DeliveryQuery, Ledger, LogInfo
+
+COUNTED_AT_MOST = 10_000
+"""How many deliveries of one event are counted for a partner."""
 
 
 class BusRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +80,14 @@ class Sight:
         """The rules that the viewer made."""
         every = self._services.catalog.list(Rule, "rule:")
         return (rule for rule in every if self.viewer.is_own(rule.created_by))
+
+    def rules_of(self, bus: BusRef) -> list[Rule]:
+        """Those of them that are on a bus."""
+        return [
+            rule
+            for rule in self.rules()
+            if (rule.account, rule.region, rule.bus) == (bus.account, bus.region, bus.name)
+        ]
 
     def sources(self) -> Iterator[PartnerSource]:
         """The sources that were offered to the viewer, or that it offers as a partner."""
@@ -138,6 +155,74 @@ class Sight:
             for info in infos
         ]
 
+    # -- events ----------------------------------------------------------------------------------------
+
+    async def find(self, event_id: str) -> Sequence[Record]:
+        """The events that were stored with that id, on buses of the viewer's."""
+        try:
+            dedup_id = uuid.UUID(event_id).bytes
+        except ValueError:
+            return []
+        found = [each for each in await self._services.store.find([dedup_id]) if each.event.id == event_id]
+        if self.viewer.is_operator:
+            return found
+        own = self.buses_by_log([each.log for each in found])
+        return [each for each in found if each.log in own]
+
+    async def find_as_partner(self, event_id: str) -> Record | None:
+        """The event with that id which the viewer, as a partner, has put on the bus of a customer."""
+        for record in await Sight(self._services, OPERATOR).find(event_id):
+            if record.event.replay_name is None and self._source_of(record) is not None:
+                return record
+        return None
+
+    def shares_errors(self, record: Record) -> bool:
+        """Whether the customer lets the partner see what errors its targets gave for this event."""
+        source = self._source_of(record)
+        return source is not None and source.shares_errors
+
+    def _source_of(self, record: Record) -> PartnerSource | None:
+        """The source of the viewer's, as a partner, whose bus an event is on."""
+        source = self._services.catalog.get(
+            PartnerSource, source_key(record.event.region, record.event.source)
+        )
+        if source is None or not self.is_partner(source):
+            return None
+        bus = self._services.catalog.bus(source.account, source.region, source.name)
+        return source if bus is not None and bus.log == record.log else None
+
+    async def deliveries_for_partner(self, record: Record) -> Sequence[Delivery]:
+        """The deliveries of an event that `find_as_partner` has given: for counting, not for showing."""
+        return await self._at(record, COUNTED_AT_MOST)
+
+    async def is_routed(self, record: Record) -> bool:
+        """Whether the rules of its bus have been asked about an event that was shown."""
+        return await self._services.store.cursor(record.log, LIVE) >= record.position
+
+    async def trace_lines(self, event_id: str, limit: int) -> Sequence[TraceLine]:
+        """What was recorded of an event, the newest first."""
+        text = event_id.encode(errors="replace")
+
+        def pick(line: bytes) -> TraceLine | None:
+            found = decode_line(line) if text in line else None
+            is_it = found is not None and found.event_id == event_id and self.viewer.is_own(found.account)
+            return found if is_it else None
+
+        return await self._services.traces.find(pick, limit, text)
+
+    async def newest(
+        self,
+        logs: Sequence[str],
+        *,
+        before: Mark | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Record]:
+        """The events of those of `logs` that are the viewer's, the newest first; as `newest_first.merged`."""
+        own = [info for info in await self.logs() if info.log in set(logs)]
+        async for record in merged(self._services.store, own, before=before, since=since, until=until):
+            yield record
+
     # -- deliveries ------------------------------------------------------------------------------------
 
     async def look(self, query: DeliveryQuery) -> AsyncIterator[Page]:
@@ -158,6 +243,32 @@ class Sight:
         found = await self._services.store.deliveries(DeliveryQuery(ids=ids, limit=max(len(ids), 1)))
         sees = self._judge_of_deliveries()
         return [each for each in found if sees(each)]
+
+    async def deliveries_at(self, record: Record, limit: int) -> Sequence[Delivery]:
+        """The deliveries of an event, up to `limit`."""
+        sees = self._judge_of_deliveries()
+        return [each for each in await self._at(record, limit) if sees(each)]
+
+    async def _at(self, record: Record, limit: int) -> Sequence[Delivery]:
+        query = DeliveryQuery(logs=[record.log], position=record.position, limit=limit)
+        return await self._services.store.deliveries(query)
+
+    async def forwarded(self, delivery: Delivery) -> Record | None:
+        """The event that a delivery has put on another bus of the viewer's."""
+        bus = self._services.catalog.bus_by_arn(delivery.lane)
+        if bus is None or delivery.record is None or not self.viewer.is_own(bus.account):
+            return None
+        dedup_id = derived_id(delivery.record.stored_at, delivery.id, bus.log)
+        found = await self._services.store.find([dedup_id])
+        return found[0] if found else None
+
+    def subscriber(self, subscription: str) -> tuple[Rule, Target] | None:
+        """The rule of the viewer's, and its target, that a subscription is."""
+        for rule in self.rules():
+            for target in rule.targets:
+                if target.subscription == subscription:
+                    return rule, target
+        return None
 
     async def redrive(self, found: Sequence[Delivery], how: Redrive) -> int:
         """Redrive dead letters that this sight has shown; give how many were dead."""
@@ -183,6 +294,7 @@ class _Judge:
         self._sight = sight
         self._viewer = sight.viewer
         self._makers: dict[str, str] = {}
+        self._is_own_log: dict[str, bool] = {}
         if not self._viewer.is_operator:
             self._makers = {
                 target.subscription: rule.created_by
@@ -200,7 +312,12 @@ class _Judge:
         """Whether both ends of a delivery whose rule is gone are the viewer's."""
         arn = Arn.parse(delivery.lane)
         is_own_target = arn is not None and self._viewer.is_own(arn.account)
-        return is_own_target and delivery.log in self._sight.buses_by_log([delivery.log])
+        return is_own_target and self._owns(delivery.log)
+
+    def _owns(self, log: str) -> bool:
+        if log not in self._is_own_log:
+            self._is_own_log[log] = log in self._sight.buses_by_log([log])
+        return self._is_own_log[log]
 
 
 def _default_bus(log: str) -> BusRef | None:

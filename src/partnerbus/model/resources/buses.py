@@ -18,7 +18,11 @@ class SourceState(StrEnum):
 
 
 class PartnerSource(Resource, frozen=True, kw_only=True, tag="source"):
-    """A source offered by a partner to one customer account; names are unique in a region."""
+    """A source offered by a partner to one customer account; names are unique in a region.
+
+    With `shares_errors`, which is the customer's to set, the partner may read what errors the customer's
+    targets give for its events.
+    """
 
     region: str
     name: str
@@ -27,6 +31,7 @@ class PartnerSource(Resource, frozen=True, kw_only=True, tag="source"):
     state: SourceState
     created_at: datetime
     expires_at: datetime | None = None
+    shares_errors: bool = False
 
     @property
     def key(self) -> str:

@@ -137,6 +137,9 @@ def _ranges(
                 _FROM_DELIVERIES.format(index=""),
                 [_Condition("d.position = ? AND d.subscription = ?", (position, number))],
             )
+    elif query.position is not None:
+        position = min(query.position, END)
+        yield _FROM_DELIVERIES.format(index=""), [_Condition("d.position = ?", (position,))]
     elif tuple(query.states) == (DeliveryState.DEAD,):
         yield _FROM_DELIVERIES.format(index="INDEXED BY deliveries_dead"), []
     elif query.subscriptions is not None:
@@ -159,6 +162,8 @@ def _filters(connection: sqlite3.Connection, query: DeliveryQuery) -> list[_Cond
         conditions.append(
             _Condition(f"d.state = {numbers[0]}" if len(numbers) == 1 else _in("d.state", numbers))
         )
+    if query.position is not None:
+        conditions.append(_Condition("d.position = ?", (min(query.position, END),)))
     if query.subscriptions is not None:
         known = [_number(connection, name) for name in query.subscriptions]
         conditions.append(_Condition(_in("d.subscription", known)))

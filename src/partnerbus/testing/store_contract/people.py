@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from partnerbus.model.delivery import DeliveryState, Redrive, Settlement
-from partnerbus.store.protocol import LIVE, Backlog, Kept, Store
+from partnerbus.model.delivery import DeliveryState, NewDelivery, Redrive, Settlement
+from partnerbus.store.protocol import LIVE, Backlog, DeliveryQuery, Kept, Store
 from partnerbus.testing.store_contract.ordering import A, owe_keyed
 from partnerbus.testing.store_contract.world import (
     DEAD,
@@ -90,3 +90,25 @@ class PeopleContract:
         await owe_keyed(store, stored, [A, A])
         (found,) = await store.backlog()
         assert (found.pending, found.retrying) == (2, 0)
+
+    async def test_the_deliveries_of_one_record(self, store: Store) -> None:
+        stored = await fill(store, 3)
+        owed = [
+            NewDelivery(subscription=name, lane="lane", position=record.position)
+            for record in stored
+            for name in ("a", "b")
+        ]
+        await store.advance("log", LIVE, stored[-1].position, owed=owed, unmatched=0)
+        found = await store.deliveries(DeliveryQuery(position=stored[1].position))
+        assert {(each.position, each.subscription) for each in found} == {
+            (stored[1].position, "a"),
+            (stored[1].position, "b"),
+        }
+        one = DeliveryQuery(position=stored[1].position, logs=["log"], subscriptions=["b"])
+        assert [each.subscription for each in await store.deliveries(one)] == ["b"]
+        for other in (
+            DeliveryQuery(position=stored[1].position, logs=["other"]),
+            DeliveryQuery(position=stored[1].position, states=[DeliveryState.DEAD]),
+            DeliveryQuery(position=10**30),
+        ):
+            assert list(await store.deliveries(other)) == []
