@@ -24,7 +24,7 @@ LONGEST_EXPIRY_SECONDS = 604_800
 REGION_SET = re.compile(r"[a-z0-9*-]{1,32}(,[a-z0-9*-]{1,32}){0,15}")
 """Regions, `*` standing for any text (documented); how many is ours."""
 
-_BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+BASIC = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 BASIC_FORMAT = "%Y%m%dT%H%M%SZ"
 _ECHOED = 512
 
@@ -215,7 +215,7 @@ def _regions(region_set: str | None) -> tuple[str, ...]:
 
 def _basic(date: str) -> str:
     """A date in ISO 8601 basic format; one in the format of HTTP is turned into it."""
-    if _BASIC.fullmatch(date):
+    if BASIC.fullmatch(date):
         instant_of(date)
         return date
     try:

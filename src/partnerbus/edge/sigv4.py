@@ -39,6 +39,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from partnerbus.edge.familiar import Familiar
 from partnerbus.edge.head import RequestHead
 from partnerbus.edge.presented import (
     BASIC_FORMAT,
@@ -168,17 +169,30 @@ class Verifier:
         self._keys = keys
         self._clock = clock
         self._skew = skew
+        self._familiar = Familiar()
         self._shared_key = lru_cache(maxsize=REMEMBERED_KEYS)(_shared_key)
         self._public_key = lru_cache(maxsize=REMEMBERED_KEYS)(PublicKey)
 
     def read(self, head: RequestHead) -> Signed:
         """Judge all that can be judged before the body is read; an `ApiError` if anything is wrong."""
+        presented = self._familiar.recall(head)
+        if presented is None:
+            return self._read_anew(head)
+        self._check_instant(presented)
+        return self._signed(head, presented)
+
+    def _read_anew(self, head: RequestHead) -> Signed:
         presented = present(head)
         _check_scope(presented)
         _check_signed_headers(presented, head)
         self._check_instant(presented)
         if head.values(b"x-amz-security-token") or b"X-Amz-Security-Token=" in head.query:
             raise unrecognized()  # no key of this server is temporary
+        signed = self._signed(head, presented)
+        self._familiar.remember(head, presented)
+        return signed
+
+    def _signed(self, head: RequestHead, presented: Presented) -> Signed:
         holder = self._keys.holder(presented.access_key)
         if holder is None:
             raise unrecognized()
