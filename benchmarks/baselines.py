@@ -13,6 +13,10 @@ from pathlib import Path
 
 import aiohttp
 
+from partnerbus.kernel.clock import SystemClock
+from partnerbus.targets.addresses import AddressGuard
+from partnerbus.targets.outbound import OutboundRequest
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.testing.bench import syncs_per_second
 
 PATIENCE_SECONDS = 60
@@ -83,8 +87,25 @@ async def _listening(port: int) -> None:
             return
 
 
-async def bare_client(url: str, body: bytes, *, count: int, concurrent: int = 64) -> float:
-    """Requests per second of the outbound HTTP library alone."""
+async def bare_outbound(url: str, body: bytes, *, count: int, concurrent: int = 64) -> float:
+    """Requests per second of the client that deliveries are made with, alone."""
+    left = iter(range(count))
+    request = OutboundRequest(method="POST", url=url, body=body)
+    outbound = HttpOutbound(SystemClock(), AddressGuard(allow_private=True))
+
+    async def worker() -> None:
+        for _ in left:
+            await outbound.send(request)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(concurrent)))
+    rate = count / (time.perf_counter() - started)
+    await outbound.close()
+    return rate
+
+
+async def bare_aiohttp(url: str, body: bytes, *, count: int, concurrent: int = 64) -> float:
+    """Requests per second of aiohttp's client alone."""
     left = iter(range(count))
 
     async def worker(session: aiohttp.ClientSession) -> None:

@@ -2,7 +2,7 @@
 
 import statistics
 
-from benchmarks.baselines import bare_client
+from benchmarks.baselines import bare_aiohttp, bare_outbound
 from benchmarks.goals import Figures
 from benchmarks.path_world import detail, put_request
 from partnerbus.testing.bench import DELIVERED, ENTRIES, Latency
@@ -15,15 +15,17 @@ RATES = (200, 1_000, 3_000)
 
 
 async def deliver(url: str, sink: Sink, rounds: int, events: int = 4_000) -> Figures:
-    """Events accepted and delivered per second, against the outbound library alone."""
-    ours, theirs = [], []
+    """Events accepted and delivered per second, against aiohttp and against our own client alone."""
+    ours, aiohttp, outbound = [], [], []
+    body = detail().encode()
     for _ in range(rounds):
-        theirs.append(await bare_client(sink.url, detail().encode(), count=events))
+        aiohttp.append(await bare_aiohttp(sink.url, body, count=events))
+        outbound.append(await bare_outbound(sink.url, body, count=events))
         ours.append(await deliver_once(sink, url, put_request(url, ENTRIES, DELIVERED), events // ENTRIES))
-    rate, base = statistics.median(ours), statistics.median(theirs)
+    rate, base, own = map(statistics.median, (ours, aiohttp, outbound))
     print(
         f"deliver {events} events of {ENTRIES} a request: {rate:.0f} accepted and delivered/s, "
-        f"{rate / base:.3f} of the bare client's {base:.0f}"
+        f"{rate / base:.3f} of aiohttp's {base:.0f} alone, {rate / own:.3f} of our client's {own:.0f} alone"
     )
     return {"delivered-over-bare-client": rate / base}
 

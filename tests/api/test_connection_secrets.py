@@ -15,7 +15,7 @@ from partnerbus.model.reply import Reply
 from partnerbus.model.resources import Connection, connection_key
 from partnerbus.targets.aws import AwsCaller
 from partnerbus.targets.aws_endpoints import AwsEndpoints
-from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.secrets_manager import SecretsManager, secret_id, secret_version
 from partnerbus.testing.receiver import Receiver, Reset
 from tests.api.secrets_manager import DOWN, REFUSED, Manager, error
@@ -41,7 +41,7 @@ class Vault:
 
     def __init__(self, world: World, manager: Manager, url: str) -> None:
         self.manager = manager
-        self._outbound = AiohttpOutbound(world.clock, None)
+        self._outbound = HttpOutbound(world.clock, None)
         self._url = url
         self._stream = io.TextIOWrapper(io.BytesIO())
         self._plain = world

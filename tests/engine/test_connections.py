@@ -24,7 +24,8 @@ from partnerbus.model.resources import (
 )
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.outbound import CALL_TIMEOUT, AiohttpOutbound
+from partnerbus.targets.outbound import CALL_TIMEOUT
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.tokens import TokenFailure, Tokens
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 
@@ -92,7 +93,7 @@ async def opened(folder: Path, *, is_running: bool = True) -> AsyncIterator[Desk
     store = await EmbeddedStore.open(folder, clock, Failpoints())
     catalog = Catalog(store, clock)
     await catalog.load()
-    outbound = AiohttpOutbound(clock, AddressGuard(allow_private=True))
+    outbound = HttpOutbound(clock, AddressGuard(allow_private=True))
     tokens = Tokens(BOX, outbound, clock)
     async with Receiver() as receiver:
         desk = Desk(catalog, tokens, clock, receiver)

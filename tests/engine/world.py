@@ -36,7 +36,7 @@ from partnerbus.targets.bus import BusInvoker
 from partnerbus.targets.dead_letter import DeadLetterQueue
 from partnerbus.targets.invoker import Invocation, Invoker
 from partnerbus.targets.names import UrlCheck
-from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.registry import Targets
 from partnerbus.targets.tokens import Tokens
 
@@ -267,7 +267,7 @@ class Parts:
             "events:event-bus": BusInvoker(catalog, forward),
         }
         guard = AddressGuard(allow_private=True)
-        outbound = AiohttpOutbound(self.clock, guard)
+        outbound = HttpOutbound(self.clock, guard)
         tokens = Tokens(SecretBox(Fernet.generate_key()), outbound, self.clock)
         urls = UrlCheck(guard, self.clock)
         targets = Targets(invokers, DeadLetterQueue(self.queues), urls, tokens, [urls.close, outbound.close])

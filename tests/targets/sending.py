@@ -12,7 +12,7 @@ from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.authorization import Opener
 from partnerbus.targets.client_certificates import ClientContexts
 from partnerbus.targets.http import HttpInvoker
-from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.tokens import Tokens
 from partnerbus.testing.receiver import Received, Receiver, Script
 from tests.targets.things import (
@@ -31,7 +31,7 @@ class Sending:
     def __init__(self, receiver: Receiver) -> None:
         self.receiver = receiver
         self.clock = ManualClock()
-        self.outbound = AiohttpOutbound(self.clock, AddressGuard(allow_private=True))
+        self.outbound = HttpOutbound(self.clock, AddressGuard(allow_private=True))
         self.tokens = Tokens(SECRETS, self.outbound, self.clock)
         self.opener = Opener(SECRETS, self.tokens, ClientContexts(SECRETS))
 
@@ -40,7 +40,7 @@ class Sending:
         lookup = Resources(destination, connection)
         return self.invoker_of(lookup), destination.arn
 
-    def invoker_of(self, lookup: Resources, outbound: AiohttpOutbound | None = None) -> HttpInvoker:
+    def invoker_of(self, lookup: Resources, outbound: HttpOutbound | None = None) -> HttpInvoker:
         return HttpInvoker(lookup, self.opener, outbound or self.outbound, self.clock)
 
     async def close(self) -> None:

@@ -10,7 +10,6 @@ from partnerbus.model.resources import Target
 from partnerbus.model.target_parameters import (
     AppSyncParameters,
 )
-from partnerbus.targets.outbound import CONNECTIONS_PER_HOST
 from partnerbus.targets.registry import Targets
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 from tests.targets.aws_calls import answers, make, send
@@ -157,7 +156,7 @@ async def test_many_that_hang_at_one_host_hold_up_no_other(receiver: Receiver):
     function = arn("lambda", "function:f")
     receiver.script(f"/2015-03-31/functions/{function}/invocations", Hang())
     answers(receiver, {"RunId": "1"})
-    count = CONNECTIONS_PER_HOST + 1
+    count = 257
     hanging = [asyncio.create_task(send(targets, a_target(function))) for _ in range(count)]
     async with asyncio.timeout(60):
         await receiver.received(count)

@@ -23,7 +23,7 @@ from partnerbus.targets.client_certificates import (
     seal_certificate,
 )
 from partnerbus.targets.http import HttpInvoker
-from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.tokens import Tokens
 from partnerbus.testing.receiver import Receiver
 from tests.certificates import Authority, private_pem
@@ -38,7 +38,7 @@ class Sender:
     def __init__(self, authority: Authority, receiver: Receiver) -> None:
         self.receiver = receiver
         clock = SystemClock()
-        self.outbound = AiohttpOutbound(clock, AddressGuard(allow_private=True), tls=authority.client())
+        self.outbound = HttpOutbound(clock, AddressGuard(allow_private=True), tls=authority.client())
         self._tokens = Tokens(SECRETS, self.outbound, clock)
         self._opener = Opener(SECRETS, self._tokens, ClientContexts(SECRETS, authority.client))
         self._clock = clock

@@ -15,10 +15,10 @@ from partnerbus.targets.names import UrlCheck
 from partnerbus.targets.outbound import (
     BODY_LIMIT_BYTES,
     CALL_TIMEOUT,
-    AiohttpOutbound,
     OutboundRequest,
     OutboundResponse,
 )
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.testing.receiver import Drip, HalfClose, Huge, Raw, Receiver, Respond, Script
 from tests.targets.sending import Sending
 from tests.targets.things import Resources, a_connection, a_destination, a_target, an_invocation
@@ -74,7 +74,7 @@ ENDLESS: dict[str, Script] = {
 @pytest.mark.parametrize("name", ENDLESS)
 async def test_what_never_ends_is_cut(receiver: Receiver, name: str):
     receiver.script("/", ENDLESS[name])
-    outbound = AiohttpOutbound(ManualClock(), AddressGuard(allow_private=True))  # no time ends a call
+    outbound = HttpOutbound(ManualClock(), AddressGuard(allow_private=True))  # no time ends a call
     request = OutboundRequest(method="POST", url=receiver.url)
     other = OutboundRequest(method="POST", url=f"{receiver.url}/other")
     tracemalloc.start()
@@ -147,7 +147,7 @@ async def test_a_name_that_was_public_when_it_was_put_is_refused_when_it_is_priv
     url = f"https://rebinding.example:{sending.receiver.port}/hook"
     assert await check.refusal(url) is None
     destination = a_destination(url, connection=connection)
-    outbound = AiohttpOutbound(sending.clock, guard, resolve)
+    outbound = HttpOutbound(sending.clock, guard, resolve)
     invoker = sending.invoker_of(Resources(destination, connection), outbound)
     reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
     await outbound.close()

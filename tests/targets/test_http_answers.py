@@ -18,7 +18,8 @@ from partnerbus.model.resources import (
     ParameterPlace,
 )
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.outbound import CALL_TIMEOUT, AiohttpOutbound
+from partnerbus.targets.outbound import CALL_TIMEOUT
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.testing.receiver import Hang, Huge, Received, Reset, Respond
 from tests.targets.sending import Sending, parameter
 from tests.targets.things import (
@@ -232,7 +233,7 @@ async def test_another_account_s_destination_or_connection_is_not_used(sending: 
 async def test_a_refused_address_is_final(sending: Sending):
     connection = a_connection()
     destination = a_destination(sending.receiver.url, connection=connection)
-    outbound = AiohttpOutbound(sending.clock, AddressGuard())
+    outbound = HttpOutbound(sending.clock, AddressGuard())
     invoker = sending.invoker_of(Resources(destination, connection), outbound)
     reply = await invoker.invoke(an_invocation(a_target(destination.arn)))
     await outbound.close()

@@ -4,13 +4,14 @@ import asyncio
 import socket
 import threading
 from collections.abc import AsyncIterator, Sequence
+from ipaddress import ip_address
 
 import pytest
 
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.targets import names
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.names import CHECK_TIMEOUT, Names, Resolve, UrlCheck
+from partnerbus.targets.names import CHECK_TIMEOUT, Names, RememberedNames, Resolve, UrlCheck
 
 URL = "https://hooks.example.com/"
 
@@ -128,3 +129,57 @@ async def test_the_system_is_asked(checks):
     checks += (closed, opened)
     assert await closed.refusal("https://127.0.0.1.:443/") is not None
     assert await opened.refusal("https://localhost/") is None
+
+
+# -- names that are remembered -----------------------------------------------------------------------------
+
+
+class Counted:
+    """Answers look-ups once it may, and counts them."""
+
+    def __init__(self, *answers: str | OSError) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+        self._answers = list(answers)
+
+    async def __call__(self, _: str) -> Sequence[str]:
+        self.asked += 1
+        await self.may_answer.wait()
+        answer = self._answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return [answer]
+
+
+async def test_a_name_is_looked_up_once_for_all_who_ask():
+    resolve = Counted("127.0.0.1")
+    remembered = RememberedNames(Names(None, resolve))
+    asking = [asyncio.create_task(remembered.allowed("host.example")) for _ in range(3)]
+    await asyncio.sleep(0)
+    asking[0].cancel()  # the others wait for what it began
+    resolve.may_answer.set()
+    found = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert found[1:] == [[ip_address("127.0.0.1")]] * 2 == [await remembered.allowed("host.example")] * 2
+    assert resolve.asked == 1
+    await remembered.close()
+
+
+async def test_that_a_name_was_not_found_is_not_remembered():
+    resolve = Counted(socket.gaierror(socket.EAI_AGAIN, "again"), "127.0.0.1")
+    resolve.may_answer.set()
+    remembered = RememberedNames(Names(None, resolve))
+    with pytest.raises(socket.gaierror):
+        await remembered.allowed("host.example")
+    assert await remembered.allowed("host.example") == [ip_address("127.0.0.1")]
+    await remembered.close()
+
+
+async def test_a_name_is_remembered_for_a_moment_only(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(names, "NAME_SECONDS", 0.0)
+    resolve = Counted("127.0.0.1", "127.0.0.2")
+    resolve.may_answer.set()
+    remembered = RememberedNames(Names(None, resolve))
+    found = [await remembered.allowed("host.example") for _ in range(2)]
+    assert found == [[ip_address("127.0.0.1")], [ip_address("127.0.0.2")]]
+    await remembered.close()

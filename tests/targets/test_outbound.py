@@ -12,12 +12,12 @@ from partnerbus.kernel.clock import ManualClock, SystemClock
 from partnerbus.targets.addresses import AddressGuard
 from partnerbus.targets.outbound import (
     CALL_TIMEOUT,
-    AiohttpOutbound,
     Failure,
     OutboundFailure,
     OutboundRequest,
     OutboundResponse,
 )
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.testing.receiver import Drip, HalfClose, Hang, Huge, Receiver, Reset, Respond
 
 OPEN = AddressGuard(allow_private=True)
@@ -25,8 +25,8 @@ CLOSED = AddressGuard()
 
 
 @asynccontextmanager
-async def an_outbound(guard=OPEN, clock=None, resolve=None, tls=None) -> AsyncIterator[AiohttpOutbound]:
-    outbound = AiohttpOutbound(clock or SystemClock(), guard, resolve, tls)
+async def an_outbound(guard=OPEN, clock=None, resolve=None, tls=None) -> AsyncIterator[HttpOutbound]:
+    outbound = HttpOutbound(clock or SystemClock(), guard, resolve, tls)
     try:
         yield outbound
     finally:

@@ -15,7 +15,8 @@ from partnerbus.targets.aws import AwsCaller
 from partnerbus.targets.aws_endpoints import AwsEndpoints
 from partnerbus.targets.aws_service import AwsCall
 from partnerbus.targets.dead_letter import DeadLetterNote, DeadLetterQueue, dead_letter_refusal
-from partnerbus.targets.outbound import AiohttpOutbound, OutboundRequest, OutboundResponse
+from partnerbus.targets.outbound import OutboundRequest, OutboundResponse
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.sqs import SqsInvoker, SqsQueues
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 from tests.targets.things import ACCOUNT, REGION, a_rule, a_target, an_event, an_invocation
@@ -52,7 +53,7 @@ def sqs(moto_url: str) -> Iterator[SQSClient]:
 
 @pytest.fixture
 async def queues(moto_url: str) -> AsyncIterator[SqsQueues]:
-    outbound = AiohttpOutbound(SystemClock(), guard=None)
+    outbound = HttpOutbound(SystemClock(), guard=None)
     yield SqsQueues(AwsCaller(outbound, SystemClock(), AwsEndpoints(everywhere=moto_url)))
     await outbound.close()
 
@@ -199,7 +200,7 @@ async def failure(caller: AwsCaller, call: AwsCall = SEND) -> Reply:
 
 @pytest.fixture
 async def caller(receiver: Receiver) -> AsyncIterator[AwsCaller]:
-    outbound = AiohttpOutbound(SystemClock(), guard=None)
+    outbound = HttpOutbound(SystemClock(), guard=None)
     yield AwsCaller(outbound, SystemClock(), AwsEndpoints(everywhere=receiver.url))
     await outbound.close()
 
@@ -272,14 +273,14 @@ async def test_credentials_of_the_chain_come_first(receiver: Receiver, caller: A
 
 
 async def test_without_credentials_aws_itself_is_not_called():
-    outbound = AiohttpOutbound(SystemClock(), guard=None)
+    outbound = HttpOutbound(SystemClock(), guard=None)
     reply = await failure(AwsCaller(outbound, SystemClock(), AwsEndpoints()))
     await outbound.close()
     assert (reply.error, reply.retryable) == (ErrorCode.NO_PERMISSIONS, True)
 
 
 async def test_a_region_that_aws_does_not_have():
-    outbound = AiohttpOutbound(SystemClock(), guard=None)
+    outbound = HttpOutbound(SystemClock(), guard=None)
     caller = AwsCaller(outbound, SystemClock(), AwsEndpoints())
     for region in ("nowhere-1", "evil.example/", "us-east-1.evil.example#"):
         reply = await failure(caller, msgspec.structs.replace(SEND, region=region))
@@ -288,7 +289,7 @@ async def test_a_region_that_aws_does_not_have():
 
 
 async def test_an_emulator_that_is_down_is_tried_again(receiver: Receiver):
-    outbound = AiohttpOutbound(SystemClock(), guard=None)
+    outbound = HttpOutbound(SystemClock(), guard=None)
     caller = AwsCaller(outbound, SystemClock(), AwsEndpoints(everywhere="http://no-such-host.invalid:4566"))
     reply = await failure(caller)
     await outbound.close()

@@ -12,7 +12,8 @@ import pytest
 from partnerbus.model.reply import ErrorCode
 from partnerbus.model.resources import Connection, ParameterPlace
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.outbound import CALL_TIMEOUT, AiohttpOutbound
+from partnerbus.targets.outbound import CALL_TIMEOUT
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.tokens import LONGEST_TOKEN, REFRESH_BEFORE, TokenFailure, Tokens
 from partnerbus.testing.receiver import Drip, HalfClose, Hang, Huge, Raw, Received, Reset, Respond
 from tests.targets.sending import Sending, parameter
@@ -288,7 +289,7 @@ async def test_after_a_failure_the_next_one_asks_again(sending: Sending):
 
 
 async def test_the_endpoint_must_be_at_an_allowed_address(sending: Sending):
-    outbound = AiohttpOutbound(sending.clock, AddressGuard())
+    outbound = HttpOutbound(sending.clock, AddressGuard())
     found = await Tokens(SECRETS, outbound, sending.clock).get(oauth(sending))
     await outbound.close()
     assert isinstance(found, TokenFailure)

@@ -13,7 +13,7 @@ from partnerbus.kernel.clock import ManualClock, SystemClock
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import Webhook
 from partnerbus.targets.addresses import AddressGuard
-from partnerbus.targets.outbound import AiohttpOutbound
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.webhook import NO_SUCH_WEBHOOK, WebhookInvoker
 from partnerbus.targets.webhook_signing import draw_secret, signed_headers
 from partnerbus.testing.receiver import Receiver, Respond
@@ -39,7 +39,7 @@ class Hooks:
         self.receiver = receiver
         self.clock = ManualClock()
         self.guard = AddressGuard(allow_private)
-        self.outbound = AiohttpOutbound(self.clock, self.guard)
+        self.outbound = HttpOutbound(self.clock, self.guard)
 
     def invoker(self, *webhooks: Webhook) -> WebhookInvoker:
         lookup = Resources(*webhooks)

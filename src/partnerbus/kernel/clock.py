@@ -26,7 +26,7 @@ class Clock(Protocol):
     async def sleep(self, duration: timedelta) -> None:
         """Return once `duration` has passed on this clock."""
 
-    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[None]:
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
         """Cancel the block and raise `TimeoutError` once `duration` has passed on this clock."""
 
 
@@ -60,10 +60,8 @@ class SystemClock:
     async def sleep(self, duration: timedelta) -> None:
         await self.sleep_until(self.now() + duration)
 
-    @asynccontextmanager
-    async def timeout(self, duration: timedelta) -> AsyncIterator[None]:
-        async with asyncio.timeout(duration.total_seconds()):
-            yield
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
+        return asyncio.timeout(duration.total_seconds())
 
 
 class ManualClock:

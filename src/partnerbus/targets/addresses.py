@@ -151,6 +151,11 @@ def literal_address(host: str) -> Address | None:
         return None
 
 
+def is_host(text: str) -> bool:
+    """Whether a URL's host, without brackets, is a name or an address."""
+    return bool(_HOST.fullmatch(text)) or (":" in text and literal_address(text) is not None)
+
+
 def _shape_refusal(url: str, parts: SplitResult, port: int | None) -> str | None:
     """What is wrong with a URL before its host is looked at."""
     if parts.scheme not in ("https", "http"):
@@ -164,7 +169,7 @@ def _shape_refusal(url: str, parts: SplitResult, port: int | None) -> str | None
     if port == 0:
         return "The URL's port is not valid."
     host = parts.hostname or ""
-    if not (_HOST.fullmatch(host) or (":" in host and literal_address(host) is not None)):
+    if not is_host(host):
         return "The URL's host is not valid."
     return None
 

@@ -10,10 +10,9 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.targets.addresses import Address, AddressGuard
@@ -21,6 +20,11 @@ from partnerbus.targets.addresses import Address, AddressGuard
 RESOLVER_THREADS = 16
 PROVEN_THREADS = 8
 PROVEN_NAMES = 10_000
+
+NAME_SECONDS = 10.0
+"""How long a resolved name is remembered."""
+
+NAMES_REMEMBERED = 10_000
 
 CHECK_THREADS = 2
 """Of names that are checked when somebody gives them, so that these hold up no delivery."""
@@ -35,7 +39,7 @@ class AddressRefused(OSError):
     """The address is not one that targets may have."""
 
 
-class Names(AbstractResolver):
+class Names:
     """Resolves names. Without a guard every address is allowed."""
 
     def __init__(
@@ -46,24 +50,6 @@ class Names(AbstractResolver):
         self._proven_threads = ThreadPoolExecutor(PROVEN_THREADS, thread_name_prefix="resolve-proven")
         self._proven: set[str] = set()
         self._resolve = resolve or self._ask_system
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 - of both families, always
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=str(address),
-                port=port,
-                family=socket.AF_INET6 if address.version == 6 else socket.AF_INET,
-                proto=socket.IPPROTO_TCP,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in await self.allowed(host)
-        ]
 
     async def allowed(self, host: str) -> list[Address]:
         """The addresses of `host` that may be connected to; `AddressRefused` if it has only others."""
@@ -87,6 +73,42 @@ class Names(AbstractResolver):
             self._proven.clear()
         self._proven.add(host)
         return list(dict.fromkeys(found))
+
+
+class RememberedNames:
+    """Names whose addresses are remembered for a moment, and looked up once for all who ask meanwhile.
+
+    Lives in the event loop; a moment is in the machine's time, as everything about names is.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._known: dict[str, tuple[float, list[Address]]] = {}
+        self._asking: dict[str, asyncio.Task[list[Address]]] = {}
+
+    async def allowed(self, host: str) -> list[Address]:
+        """See `Names.allowed`."""
+        until, addresses = self._known.get(host, (0.0, []))
+        if until > asyncio.get_running_loop().time():
+            return addresses
+        asked = self._asking.get(host)
+        if asked is None:
+            asked = self._asking[host] = asyncio.create_task(self._names.allowed(host))
+            asked.add_done_callback(partial(self._answered, host))
+        return await asyncio.shield(asked)  # others may wait for it
+
+    async def close(self) -> None:
+        for asked in self._asking.values():
+            asked.cancel()
+        await self._names.close()
+
+    def _answered(self, host: str, asked: asyncio.Task[list[Address]]) -> None:
+        del self._asking[host]
+        if asked.cancelled() or asked.exception() is not None:
+            return
+        if len(self._known) >= NAMES_REMEMBERED:
+            self._known.clear()
+        self._known[host] = (asyncio.get_running_loop().time() + NAME_SECONDS, asked.result())
 
 
 class UrlCheck:

@@ -25,7 +25,7 @@ from partnerbus.targets.kafka_topic import KafkaInvoker, KafkaSettings
 from partnerbus.targets.lines import FileInvoker, StdoutInvoker, to_stdout
 from partnerbus.targets.names import Resolve, UrlCheck
 from partnerbus.targets.nats_subject import NatsInvoker, NatsSettings
-from partnerbus.targets.outbound import CONNECTIONS, AiohttpOutbound
+from partnerbus.targets.outbound_client import HttpOutbound
 from partnerbus.targets.secrets_manager import SERVICE as SECRETS_MANAGER
 from partnerbus.targets.secrets_manager import SecretsManager
 from partnerbus.targets.services.app_sync import AppSyncInvoker
@@ -183,9 +183,8 @@ def make_targets(
     guard = AddressGuard(settings.allow_private, settings.networks)
     urls = UrlCheck(guard, clock, resolve)
     tls = ssl.create_default_context()
-    outbound = AiohttpOutbound(clock, guard, resolve, tls)
-    # Behind one host of AWS are many targets, none of which may wait for another's connection.
-    aws_outbound = AiohttpOutbound(clock, guard=None, tls=tls, per_host=CONNECTIONS)
+    outbound = HttpOutbound(clock, guard, resolve, tls)
+    aws_outbound = HttpOutbound(clock, guard=None, tls=tls)
     tokens = Tokens(secrets, outbound, clock)
     opener = Opener(secrets, tokens, ClientContexts(secrets))
     endpoints = AwsEndpoints(everywhere=settings.aws_endpoint_url, by_service=settings.aws_endpoints)
