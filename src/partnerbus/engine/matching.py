@@ -2,6 +2,9 @@
 
 It follows the catalog change by change. Only rules that can be owed something stand in the index of their
 bus (enabled, with a pattern, with targets); a change that leaves the pattern alone leaves the index alone.
+
+To parse a pattern and to put it in an index takes some 50 µs, so a node with many buses would take long to
+start. The index of a bus with few patterns is made when its first event comes, which waits for it.
 """
 
 from collections.abc import Sequence
@@ -16,10 +19,13 @@ from partnerbus.model.event import Event
 from partnerbus.model.resources import AnyResource, Archive, EventBus, Replay, Rule, bus_key, rule_key
 from partnerbus.model.schedule import scheduling_rule
 from partnerbus.model.subscription import Subscription, scheduled_subscriptions, subscriptions
-from partnerbus.patterns import Pattern, PatternError, PatternIndex, parse_pattern
+from partnerbus.patterns import PatternError, PatternIndex, parse_pattern
 from partnerbus.patterns.event_fields import EventFields
 
 NOTHING: tuple[Subscription, ...] = ()
+
+INDEXED_LATER = 200
+"""So many patterns are put in an index while an event waits: about ten milliseconds of the event loop."""
 
 
 class Match(msgspec.Struct, frozen=True, gc=False):
@@ -34,16 +40,50 @@ NO_MATCH = Match((), 0)
 
 
 class _Bus:
-    """The index of one bus: keys of rules and archives by pattern, and what they stand for by key."""
+    """The rules and archives of one bus by key, and the index of their patterns, once it is needed."""
 
-    def __init__(self) -> None:
-        self.index: PatternIndex[str] = PatternIndex()
+    def __init__(self, log: Log) -> None:
         self.owed: dict[str, tuple[Subscription, ...]] = {}
         self.archives: dict[str, Archive] = {}
+        self._log = log
+        self._index: PatternIndex[str] | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        return not self.owed and not self.archives
+    def __len__(self) -> int:
+        return len(self.owed) + len(self.archives)
+
+    def match(self, event: Event) -> Sequence[str]:
+        """The keys of the rules and archives whose patterns match `event`."""
+        index = self._make_index() if self._index is None else self._index
+        return index.match(fields_of(event))
+
+    def added(self, one: Rule | Archive) -> None:
+        """It is here now, or here anew with another pattern."""
+        if self._index is not None:
+            self._add(self._index, one)
+        elif len(self) > INDEXED_LATER:
+            self._make_index()
+
+    def removed(self, key: str) -> None:
+        """It is here no more, or will be here anew."""
+        if self._index is not None:
+            self._index.remove(key)
+
+    def _make_index(self) -> PatternIndex[str]:
+        index: PatternIndex[str] = PatternIndex()
+        self._index = index
+        for owed in self.owed.values():
+            self._add(index, owed[0].rule)
+        for archive in self.archives.values():
+            self._add(index, archive)
+        return index
+
+    def _add(self, index: PatternIndex[str], one: Rule | Archive) -> None:
+        """Nothing but a line in the log if what is stored is no pattern (any more)."""
+        text = one.rule_pattern if isinstance(one, Archive) else one.pattern or ""
+        try:
+            index.add(one.key, parse_pattern(text))
+        except PatternError as error:
+            self._log.error("stored pattern does not parse", error=error.message, arn=one.arn)
 
 
 class Matching:
@@ -80,7 +120,7 @@ class Matching:
         bus = self._buses.get(self._bus_of_log.get(record.log, ""))
         if bus is None:
             return NO_MATCH
-        matched = bus.index.match(fields_of(record.event))
+        matched = bus.match(record.event)
         owed = [
             subscription
             for rule in matched
@@ -97,7 +137,7 @@ class Matching:
         bus = self._buses.get(bus_key(replay.account, replay.region, replay.bus))
         if bus is None:
             return NO_MATCH
-        matched = [bus.owed[key] for key in bus.index.match(fields_of(record.event)) if key in bus.owed]
+        matched = [bus.owed[key] for key in bus.match(record.event) if key in bus.owed]
         meant = [
             subscriptions
             for subscriptions in matched
@@ -142,11 +182,10 @@ class Matching:
         of_bus = bus_key(archive.account, archive.region, archive.bus)
         bus = self._index_of(archive, of_bus)
         if bus.archives.pop(archive.key, None) is not None:
-            bus.index.remove(archive.key)
-        pattern = None if new is None else self._parsed(new.rule_pattern, archive_arn=archive.arn)
-        if new is not None and pattern is not None:
-            bus.index.add(new.key, pattern)
+            bus.removed(archive.key)
+        if new is not None:
             bus.archives[new.key] = new
+            bus.added(new)
         self._tidy(of_bus)
 
     def _change_rule(self, old: Rule | None, new: Rule | None) -> None:
@@ -163,7 +202,7 @@ class Matching:
         self._tidy(of_bus)
 
     def _tidy(self, of_bus: str) -> None:
-        if self._buses[of_bus].is_empty:
+        if not len(self._buses[of_bus]):
             del self._buses[of_bus]
 
     def _reindex(self, key: str, bus: _Bus, old: Rule | None, new: Rule | None) -> None:
@@ -173,30 +212,23 @@ class Matching:
             bus.owed[key] = owed
             return
         if known:
-            bus.index.remove(key)
+            bus.removed(key)
             del bus.owed[key]
-        pattern = self._parsed(new.pattern or "", rule_arn=new.arn) if new and owed else None
-        if pattern is not None:
-            bus.index.add(key, pattern)
+        if new and owed:
             bus.owed[key] = owed
+            bus.added(new)
 
     def _index_of(self, one: Rule | Archive, key: str) -> _Bus:
         if one.bus == arns.DEFAULT_BUS:  # it exists without being stored, so nothing else tells its log
             self._learn_default(one, key)
-        return self._buses.setdefault(key, _Bus())
+        if key not in self._buses:
+            self._buses[key] = _Bus(self._log)
+        return self._buses[key]
 
     def _learn_default(self, one: Rule | Archive, key: str) -> None:
         bus = self._catalog.bus(one.account, one.region, one.bus)
         if bus is not None:
             self._bus_of_log[bus.log] = key
-
-    def _parsed(self, text: str, **whose: str) -> Pattern | None:
-        """The pattern; None, and a line in the log, if what is stored is none (any more)."""
-        try:
-            return parse_pattern(text)
-        except PatternError as error:
-            self._log.error("stored pattern does not parse", error=error.message, **whose)
-            return None
 
 
 def _kept(record: Record, archives: Sequence[Archive]) -> Sequence[str]:
