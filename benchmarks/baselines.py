@@ -41,7 +41,7 @@ async def nginx() -> AsyncIterator[str | None]:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="partnerbus-bench-") as folder:
-        port = _free_port()
+        port = free_port()
         settings = Path(folder) / "nginx.conf"
         settings.write_text(NGINX.format(folder=folder, port=port))
         async with _running(port, program, "-c", str(settings)) as url:
@@ -51,7 +51,7 @@ async def nginx() -> AsyncIterator[str | None]:
 @asynccontextmanager
 async def moto() -> AsyncIterator[str]:
     """The URL of a moto server on the first core."""
-    port = _free_port()
+    port = free_port()
     async with _running(port, sys.executable, "-m", "moto.server", "-p", str(port)) as url:
         yield url
 
@@ -70,7 +70,8 @@ async def _running(port: int, *command: str) -> AsyncIterator[str]:
         await process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -17,6 +17,7 @@ import msgspec
 
 from benchmarks import path_size
 from benchmarks.goals import Figures, Goal, print_goals
+from benchmarks.path_backlog import backlog
 from benchmarks.path_delivery import deliver, latency
 from benchmarks.path_ingest import acknowledgement, ingest
 from benchmarks.path_size import Sizes
@@ -36,6 +37,11 @@ GOALS = (
     Goal("many-rules-over-one", 0.8),
     Goal("stored-over-empty", 0.9),
     Goal("owed-memory-mib", 200, at_most=True),
+    Goal("backlog-drain-over-small", 0.9),
+    Goal("backlog-down-live-p50", 1.3, at_most=True),
+    Goal("backlog-down-live-throughput", 1.3, at_most=True),
+    Goal("backlog-drains-live-p50", 1.3, at_most=True),
+    Goal("backlog-drains-live-throughput", 1.3, at_most=True),
 )
 
 
@@ -85,6 +91,10 @@ async def _owed(sink: Sink, effort: Effort) -> Figures:
     return await path_size.owed(sink.url, effort.sizes, effort.rounds, effort.seconds)
 
 
+async def _backlog(sink: Sink, effort: Effort) -> Figures:
+    return await backlog(sink, effort.sizes.owed, effort.seconds * 3)
+
+
 PARTS: dict[str, Part] = {
     "ingest": _ingest,
     "ack": _ack,
@@ -93,6 +103,7 @@ PARTS: dict[str, Part] = {
     "rules": _rules,
     "stored": _stored,
     "owed": _owed,
+    "backlog": _backlog,
 }
 
 

@@ -32,13 +32,14 @@ T = TypeVar("T")
 
 
 async def many_rules(data: Path, buses: int, rules: int) -> None:
-    """So many more buses, with so many rules in all, each with a target."""
+    """So many more buses, with so many rules in all, each with a target; a tenth on the source's own bus."""
     async with _owned(data) as found:
         destination = _destination(found)
         now = datetime.now(UTC)
         names = [f"bus{number}" for number in range(buses)]
+        homes = [SOURCE if n % 10 == 0 else names[n % buses] for n in range(rules)]
         made: list[AnyResource] = [_bus(name, now) for name in names]
-        made += [_rule(names[n % buses], f"rule{n}", destination.arn, now) for n in range(rules)]
+        made += [_rule(home, f"rule{n}", destination.arn, now) for n, home in enumerate(homes)]
         for some in _in_parts(made, CREATED_TOGETHER):
             await asyncio.gather(*map(found.catalog.create, some))
 
@@ -52,12 +53,12 @@ async def stored_events(data: Path, events: int) -> None:
             )
 
 
-async def owed_deliveries(data: Path, deliveries: int) -> None:
-    """So many deliveries owed to a target that is down."""
+async def owed_deliveries(data: Path, deliveries: int, url: str = DEAD_URL, rate: int = 300) -> None:
+    """So many deliveries owed to a target at `url`, which wants no more than `rate` a second."""
     async with _owned(data) as found:
         now = datetime.now(UTC)
         down = msgspec.structs.replace(
-            _destination(found), name="down", uuid=str(uuid.uuid4()), url=DEAD_URL, rate_per_second=300
+            _destination(found), name="down", uuid=str(uuid.uuid4()), url=url, rate_per_second=rate
         )
         rule = _rule(SOURCE, "down", down.arn, now)
         await found.catalog.create(down)

@@ -10,17 +10,21 @@ _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 class Sink:
-    """Listens on a free port of 127.0.0.1. `arrivals` holds (instant, body) while `keep` is set."""
+    """Listens on a port of 127.0.0.1, a free one if it is 0.
 
-    def __init__(self, *, keep: bool = False) -> None:
+    `arrivals` holds (instant, body) while `keep` is set.
+    """
+
+    def __init__(self, *, keep: bool = False, port: int = 0) -> None:
         self.count = 0
         self.arrivals: list[tuple[float, bytes]] = []
         self._keep = keep
+        self._port = port
         self._goal: tuple[int, asyncio.Future[None]] | None = None
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Protocol(self._arrived), "127.0.0.1", 0)
+        self._server = await loop.create_server(lambda: _Protocol(self._arrived), "127.0.0.1", self._port)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
