@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from partnerbus.engine.backpressure import Backpressure, Bounds
+from partnerbus.engine.publish import Publisher
+from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.partner_source import Standing
 from tests.api.lifecycle import bus_of, reach
 from tests.api.world import CUSTOMER, SOURCE, World, refusal
@@ -98,3 +101,23 @@ async def test_nobody_puts_to_a_partner_bus_by_name(world: World) -> None:
     code, _ = await refusal(world.customer, "PutEvents", Entries=[{**entry, "EventBusName": arn}])
     assert code == "ValidationException"
     assert await stored(world) == 0
+
+
+async def test_a_bus_that_is_behind_refuses_its_entries_and_no_others(world: World) -> None:
+    theirs = "aws.partner/acme.com/theirs"
+    await world.partner("CreatePartnerEventSource", Name=theirs, Account="222222222222")
+    await world.other("CreateEventBus", Name=theirs, EventSourceName=theirs)
+    pressure = Backpressure(world.services.store, make_log("error"), Bounds(unrouted_events=1))
+    world = world.with_publisher(Publisher(world.services.store, backpressure=pressure))
+    await world.partner("PutPartnerEvents", Entries=[GOOD, GOOD])
+    await pressure.finish()
+    assert await refusal(world.partner, "PutPartnerEvents", Entries=[GOOD, GOOD]) == (
+        "ThrottlingException",
+        "Rate exceeded",
+    )
+    answer = await world.partner("PutPartnerEvents", Entries=[GOOD, {**GOOD, "Source": theirs}])
+    assert answer["FailedEntryCount"] == 1
+    assert answer["Entries"][0]["ErrorCode"] == "ThrottlingException"
+    assert "EventId" in answer["Entries"][1]
+    assert await stored(world) == 2
+    await pressure.finish()

@@ -188,6 +188,10 @@ class World:
         changed = msgspec.structs.replace(self.services.quotas, **quotas)
         return World(msgspec.structs.replace(self.services, quotas=changed), self.clock)
 
+    def with_publisher(self, publisher: Publisher) -> "World":
+        """The same parts, but for who publishes."""
+        return World(msgspec.structs.replace(self.services, publisher=publisher), self.clock)
+
     async def close(self) -> None:
         await self.services.targets.close()
         await self.services.store.close()

@@ -16,6 +16,7 @@ from random import random
 import msgspec
 from cryptography.fernet import Fernet
 
+from partnerbus.engine.backpressure import Bounds
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.engine import Engine
 from partnerbus.engine.lanes import Room
@@ -229,6 +230,7 @@ class Parts:
         self.failpoints = Failpoints()
         self.metrics = Metrics()
         self.room: Room | None = None
+        self.bounds = Bounds()
         self.keep = timedelta(hours=1)
         self.jitter: Callable[[], float] = random
         self.disable_after: timedelta | None = None
@@ -282,6 +284,7 @@ class Parts:
             sweeps=self.sweeps,
             keep=self.keep,
             room=self.room,
+            bounds=self.bounds,
             jitter=self.jitter,
             disable_after=self.disable_after,
             write_bus_log=self.bus_log.append,

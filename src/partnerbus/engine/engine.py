@@ -10,6 +10,7 @@ from typing import Self
 
 from partnerbus.engine.admission import Admission
 from partnerbus.engine.attempts import Attempts
+from partnerbus.engine.backpressure import Backpressure, Bounds
 from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.catalog import Catalog
 from partnerbus.engine.dispatcher import Dispatcher
@@ -39,6 +40,8 @@ from partnerbus.targets.registry import Targets
 
 API_DESTINATION = ":api-destination/"
 
+BOUNDS = Bounds()
+
 LOOK_EVERY = timedelta(minutes=1)
 """How often the store is asked for lanes and logs that nobody has told of."""
 
@@ -49,8 +52,8 @@ class Engine:
     `catalog` is loaded, and followed from here on; nobody else may follow it. Records are kept for `keep`.
     `sweeps`, and `parts` by name, are run besides the engine's own. Leaving the context is `drain` without
     any grace. With `disable_after`, a target that has failed for so long without a success is disabled.
-    `write_bus_log` gets the records of the logs of buses, `write_trace` what is recorded of events at the
-    level `trace`, as lines without their ends.
+    A log of which more waits than `bounds` say takes no more. `write_bus_log` gets the records of the logs of
+    buses, `write_trace` what is recorded of events at the level `trace`, as lines without their ends.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Engine:
         keep: timedelta = KEEP_RECORDS,
         disable_after: timedelta | None = None,
         room: Room | None = None,
+        bounds: Bounds = BOUNDS,
         write_bus_log: Callable[[bytes], None] = lambda _line: None,
         trace: TraceLevel = TraceLevel.OFF,
         write_trace: Callable[[bytes], None] = lambda _line: None,
@@ -128,7 +132,10 @@ class Engine:
         )
         self._routers = Routers(routing, self._changed.set)
         self._replays = Replays(catalog, routing, replay_pace, self._changed)
-        self.publisher = Publisher(store, self._routers.news, bus_logs, replay_pace.saw_live)
+        self._backpressure = Backpressure(store, log, bounds)
+        self.publisher = Publisher(
+            store, self._routers.news, bus_logs, replay_pace.saw_live, self._backpressure
+        )
         self._schedules = Schedules(catalog, clock, log, self._changed.set)
         self._gates = gates
         self._parts: Mapping[str, Callable[[], Awaitable[None]]] = {
@@ -216,6 +223,7 @@ class Engine:
         """
         await self._supervisor.stop()
         await self._routers.finish()
+        await self._backpressure.finish()
         await self._dispatcher.drain(grace)
 
 

@@ -4,13 +4,17 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from partnerbus.engine.backpressure import Backpressure
 from partnerbus.engine.bus_logs import BusLogs
+from partnerbus.kernel.errors import StoreOverloaded
 from partnerbus.kernel.ids import derived_id, id_text
 from partnerbus.model import arns
 from partnerbus.model.delivery import NewRecord, Record
 from partnerbus.model.resources import EventBus
 from partnerbus.store.protocol import LogStore
 from partnerbus.targets.invoker import Invocation
+
+BEHIND = "Too many events of this bus wait to be matched or delivered; try again later."
 
 News = Callable[[str, int], None]
 """Called with a log and the position of a record that was stored in it."""
@@ -19,7 +23,8 @@ News = Callable[[str, int], None]
 class Publisher:
     """The only way into the log of a bus; it tells the routers and the bus logs of each stored record.
 
-    `saw_live` is called before anything is stored that is not replayed.
+    `saw_live` is called before anything is stored that is not replayed. Whoever publishes for somebody that
+    can try again asks first whether the log `is_behind`; what is due by the clock is published anyway.
     """
 
     def __init__(
@@ -28,11 +33,13 @@ class Publisher:
         news: News = lambda _log, _position: None,
         bus_logs: BusLogs | None = None,
         saw_live: Callable[[], None] = lambda: None,
+        backpressure: Backpressure | None = None,
     ) -> None:
         self._store = store
         self._news = news
         self._bus_logs = bus_logs
         self._saw_live = saw_live
+        self._backpressure = backpressure
 
     async def publish(self, records: Sequence[NewRecord], request_id: str | None = None) -> Sequence[Record]:
         """Store the records, all or none; they are on disk when this returns."""
@@ -45,9 +52,15 @@ class Publisher:
             raise
         for record in stored:
             self._news(record.log, record.position)
+            if self._backpressure is not None:
+                self._backpressure.stored(record.log)
         if self._bus_logs is not None:
             self._bus_logs.stored(stored, request_id)
         return stored
+
+    def is_behind(self, log: str) -> bool:
+        """Whether too much of `log` waits for routers and targets, so that it takes no more for now."""
+        return self._backpressure is not None and self._backpressure.is_behind(log)
 
     def refused(self, records: Sequence[NewRecord], why: str, request_id: str | None) -> None:
         """These were meant for their buses, and will not be stored."""
@@ -60,6 +73,8 @@ class Publisher:
         Account, region and source stay the sender's. The id is kept within a region, and another one across
         regions (recorded), derived so that a repeat has it too.
         """
+        if self.is_behind(bus.log):
+            raise StoreOverloaded(BEHIND)
         rule, event = invocation.rule, invocation.record.event
         dedup_id = derived_id(invocation.record.stored_at, invocation.delivery_id, bus.log)
         if rule.region != bus.region:

@@ -23,6 +23,7 @@ from partnerbus.edge.app import make_app
 from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
 from partnerbus.edge.server import Server
 from partnerbus.edge.sigv4 import Verifier
+from partnerbus.engine.backpressure import Bounds as BacklogBounds
 from partnerbus.engine.connection_secrets import SWEEP_EVERY as COPY_EVERY
 from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.connections import Authorizer
@@ -249,6 +250,10 @@ class Node:
             write_trace=traces.put,
             disable_after=timedelta(hours=hours) if hours else None,
             keep=timedelta(seconds=self.settings.keep_events_seconds),
+            bounds=BacklogBounds(
+                unrouted_events=self.settings.max_unrouted_events,
+                pending_deliveries=self.settings.max_pending_deliveries,
+            ),
         )
 
     def _make_inside(self, found: Opened) -> Inside:

@@ -190,6 +190,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_events_seconds: Annotated[
         int, _text("How long events are kept after they were stored, if nothing needs them.", ge=0)
     ] = 3_600
+    max_unrouted_events: Annotated[
+        int,
+        _text(
+            "How many events of one bus may wait to be matched before it takes no more; 0 is any number.",
+            ge=0,
+        ),
+    ] = 1_000_000
+    max_pending_deliveries: Annotated[
+        int,
+        _text(
+            "How many deliveries of one bus may wait for their targets before it takes no more; "
+            "0 is any number.",
+            ge=0,
+        ),
+    ] = 10_000_000
     keep_bus_logs_seconds: Annotated[
         int, _text("How long the records that buses write of their events are kept.", ge=60)
     ] = 604_800

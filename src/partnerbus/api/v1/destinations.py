@@ -16,6 +16,7 @@ MALFORMED_DETAIL = "MalformedDetail"
 NOT_AUTHORIZED_FOR_SOURCE = "NotAuthorizedForSource"
 ACCESS_DENIED = "AccessDeniedException"
 NO_SUCH_SOURCE = "ResourceNotFoundException"
+THROTTLED = "ThrottlingException"  # documented of both calls, among the codes to try again
 
 # Texts assumed.
 NO_ENDPOINT = "Parameter EndpointId is not valid. Reason: Endpoint {} does not exist."

@@ -29,6 +29,7 @@ from partnerbus.api.v1.destinations import (
     MALFORMED_DETAIL,
     NO_SUCH_SOURCE,
     NOT_AUTHORIZED_FOR_SOURCE,
+    THROTTLED,
     Destination,
     Drop,
     EntryRefusal,
@@ -39,7 +40,9 @@ from partnerbus.api.v1.destinations import (
     through_endpoint,
 )
 from partnerbus.api.v1.partner_sources import partner_operation
+from partnerbus.engine import publish
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
+from partnerbus.kernel.errors import StoreOverloaded
 from partnerbus.kernel.ids import drawn_ids, id_text
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.delivery import NewRecord
@@ -58,6 +61,8 @@ END_OF_TIME = 253_402_300_800
 
 RESERVED_SOURCES = "aws."
 """Sources that PutEvents refuses."""
+
+BEHIND = EntryRefusal(THROTTLED, publish.BEHIND)
 
 NOT_A_PARTNER = "The account is not that of a registered partner."
 
@@ -169,11 +174,14 @@ async def _put(
     """Judge the entries in their order, store what is taken, and tell of each."""
     check_total_size(entries, services.limits)
     now = services.clock.now()
+    taking = _taking(services, destination)
     verdicts = [
-        _judge(entry, destination, ids, now)
+        _judge(entry, taking, ids, now)
         for entry, ids in zip(entries, drawn_ids(now, len(entries)), strict=True)
     ]
     records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
+    if BEHIND in verdicts and not any(isinstance(verdict, _Taken) for verdict in verdicts):
+        raise StoreOverloaded
     if records:
         await services.publisher.publish(records, call.request_id)
     for became, count in Counter(map(_what_became, verdicts)).items():
@@ -183,6 +191,21 @@ async def _put(
     if failed:
         _tell_refused(services, call, zip(entries, verdicts, strict=True), destination)
     return PutEventsOutput(failed_entry_count=failed, entries=results)
+
+
+def _taking(services: Services, destination: Callable[[E], Destination]) -> Callable[[E], Destination]:
+    """`destination`, but for the buses that take no more for now.
+
+    Only their entries are refused, so that a customer whose targets are down holds up no other. If no entry
+    is left the request fails as a whole, which every SDK takes for a reason to try again.
+    """
+
+    def found(entry: E) -> Destination:
+        into = destination(entry)
+        is_behind = isinstance(into, Into) and services.publisher.is_behind(into.bus.log)
+        return BEHIND if is_behind else into
+
+    return found
 
 
 def _tell_refused(
