@@ -148,7 +148,7 @@ async def publish_until_told(url: str, source: str) -> Counter[str]:
 
 async def settled(operator: Operator, is_settled: Callable[[Ledger], bool]) -> Ledger:
     """The ledger of the customer's default bus once `is_settled`."""
-    while not is_settled(ledger := await operator.ledger(CUSTOMER, "default")):
+    while not is_settled(ledger := await operator.ledger(CUSTOMER, "default")):  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.05)
     return ledger
 
