@@ -1,9 +1,10 @@
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
-from partnerbus.kernel.clock import ManualClock, SystemClock
+from partnerbus.kernel import clock as under_test
+from partnerbus.kernel.clock import ManualClock, SteadyClock, SystemClock
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -96,3 +97,65 @@ async def test_the_system_clock_times_out() -> None:
     with pytest.raises(TimeoutError):
         async with SystemClock().timeout(timedelta(milliseconds=1)):
             await asyncio.Event().wait()
+
+
+class Machine:
+    """What the machine says of the time, and how long it has been running."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.time = START
+        self.running = 0.0
+        monkeypatch.setattr(under_test, "datetime", self)
+        monkeypatch.setattr(under_test, "time", self)
+
+    def now(self, _: tzinfo) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.running
+
+    def run(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.running += seconds
+
+
+async def test_a_steady_clock_follows_the_machines_forwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    clock = SteadyClock()
+    machine.run(10)
+    assert clock.now() == machine.time
+    machine.time += timedelta(hours=3)
+    assert clock.now() == machine.time
+    clock.shift(timedelta(hours=1))
+    assert clock.now() == machine.time + timedelta(hours=1)
+
+
+async def test_a_steady_clock_goes_on_at_half_its_speed_when_the_machines_is_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    clock = SteadyClock()
+    machine.run(10)
+    before = clock.now()
+    machine.time -= timedelta(hours=1)
+    assert clock.now() == before
+    for _ in range(3_600):
+        machine.run(1)
+        assert clock.now() > machine.time
+    assert clock.now() == before + timedelta(minutes=30)
+    machine.run(3_600)
+    assert clock.now() == before + timedelta(hours=1) == machine.time
+    machine.run(1)
+    assert clock.now() == machine.time
+
+
+async def test_a_steady_clock_never_stands_still_however_often_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(monkeypatch)
+    clock = SteadyClock()
+    machine.time -= timedelta(hours=1)
+    for _ in range(10_000):
+        machine.run(0.000_000_5)
+        clock.now()
+    assert clock.now() == START + timedelta(seconds=0.002_5)

@@ -2,12 +2,13 @@
 
 Everything that waits (a retry, a lease, a timeout, an expiry) takes a `Clock`, so that a test can run a
 day of retries in milliseconds. `SystemClock` is the machine's clock, which an operator of a test bus may
-shift forwards; `ManualClock` moves only when told to.
+shift forwards; `SteadyClock` is the same without its jumps backwards; `ManualClock` moves only when told to.
 """
 
 import asyncio
 import heapq
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,28 @@ class SystemClock:
 
     def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
         return asyncio.timeout(duration.total_seconds())
+
+
+class SteadyClock(SystemClock):
+    """The machine's clock, but it never goes back.
+
+    Whatever waits for an instant, and whatever counts what began within the last second, would stand still
+    for as long as the machine's clock was set back. So this one follows it forwards at once; when it is set
+    back, this one goes on, at half its speed until the other has caught up.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._agreed_at = datetime.now(UTC)
+        self._agreed = time.monotonic()
+
+    def now(self) -> datetime:
+        at, machine = time.monotonic(), datetime.now(UTC)
+        least = self._agreed_at + timedelta(seconds=(at - self._agreed) / 2)
+        if machine < least:
+            return least + self._offset
+        self._agreed_at, self._agreed = machine, at
+        return machine + self._offset
 
 
 class ManualClock:

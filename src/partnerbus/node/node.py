@@ -31,7 +31,7 @@ from partnerbus.engine.engine import Engine
 from partnerbus.engine.retention import SWEEP_EVERY
 from partnerbus.engine.sources import PartnerSources, expiry_sweep
 from partnerbus.engine.supervisor import Sweep
-from partnerbus.kernel.clock import Clock, SystemClock
+from partnerbus.kernel.clock import Clock, SteadyClock, SystemClock
 from partnerbus.kernel.errors import StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics, make_log
@@ -69,7 +69,7 @@ class Node:
         log: Log | None = None,
     ) -> None:
         self.settings = settings
-        self.clock = clock or SystemClock()
+        self.clock = clock or SteadyClock()
         self.metrics = Metrics()
         self._failpoints = failpoints or Failpoints.from_environment()
         self._log = log or make_log(settings.log_level)
