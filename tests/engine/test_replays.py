@@ -210,7 +210,7 @@ async def held_replay(world: World, count: int = 3 * LEAST) -> tuple[Replay, asy
     world.targets.answers[target.arn] = [goes_on]
     await world.rule(bus, target)
     replay = await start(world, archive, WINDOW)
-    await world.targets.wait_for(lambda: len(world.targets.received) >= 8)
+    await world.targets.wait_for(lambda: len(world.targets.received) >= LEAST)
     return replay, goes_on
 
 

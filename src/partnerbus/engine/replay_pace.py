@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 
 from partnerbus.kernel.clock import Clock
 
-LEAST = 8
+LEAST = 4
 MOST = 64
-GROWTH = 8
+GROWTH = 4
 REST = 4
 LONGEST_REST = timedelta(seconds=1)
 """However long a turn took: the clock may have been moved meanwhile."""
