@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 
 import msgspec
 
@@ -80,7 +81,9 @@ class Attempts:
         self._targets = targets
         self._clock = clock
         self._failpoints = failpoints
-        self._metrics = metrics
+        self._in_flight = metrics.in_flight
+        self._seconds_of = cache(metrics.attempt_seconds.labels)  # finding one costs more than using it
+        self._count_of = cache(metrics.attempts.labels)
         self._log = log
         self._bus_logs = bus_logs
         self._traces = traces
@@ -119,7 +122,7 @@ class Attempts:
         wire = Wire()
         attempt = await self._invoke(claim, subscription, invoker, payload, wire)
         settlement = self._verdict(claim, target, attempt)
-        self._metrics.attempts.labels(invoker.kind, settlement.state.value).inc()
+        self._count_of(invoker.kind, settlement.state.value).inc()
         return _Made(settlement, invoker.kind, payload, wire)
 
     async def _too_old(self, claim: Claim, target: Target) -> Settlement:
@@ -151,11 +154,11 @@ class Attempts:
             wire=wire,
         )
         self._failpoints.hit(Failpoint.DISPATCHER_BEFORE_INVOKE)
-        with self._metrics.in_flight.track_inprogress():
+        with self._in_flight.track_inprogress():
             reply = await self._reply(invoker, invocation)
         self._failpoints.hit(Failpoint.DISPATCHER_INVOKED)
         seconds = time.perf_counter() - started
-        self._metrics.attempt_seconds.labels(invoker.kind).observe(seconds)
+        self._seconds_of(invoker.kind).observe(seconds)
         return Attempt(number=claim.attempt, started_at=started_at, seconds=seconds, reply=reply)
 
     async def _reply(self, invoker: Invoker, invocation: Invocation) -> Reply:

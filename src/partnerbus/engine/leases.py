@@ -16,6 +16,9 @@ LEASE = timedelta(seconds=60)
 EXTEND_EVERY = LEASE / 3
 
 
+_Key = tuple[str, int, int]
+
+
 class _Leased(msgspec.Struct):
     """A claim in flight, and since when its lease runs."""
 
@@ -40,7 +43,7 @@ class Leases:
         self._clock = clock
         self._log = log
         self._saw_live = saw_live
-        self._leased: dict[tuple[str, int], _Leased] = {}  # by delivery and claim: both may be in flight
+        self._leased: dict[_Key, _Leased] = {}  # by delivery and claim: both may be in flight
         self._anything_leased = asyncio.Event()
         self.replayed = 0
         """How many of the claims in flight are of replayed events."""
@@ -85,5 +88,5 @@ class Leases:
                 )
 
 
-def _key(claim: Claim) -> tuple[str, int]:
-    return claim.delivery_id, claim.token
+def _key(claim: Claim) -> _Key:
+    return claim.subscription, claim.record.position, claim.token

@@ -140,13 +140,22 @@ class EventDocument:
         return values[0].text
 
 
+def is_dynamic(value: str) -> bool:
+    """Whether a target's parameter depends on the event."""
+    return _dynamic(value) is not None
+
+
+def _dynamic(value: str) -> Path | None:
+    return parse_path(value) if value.startswith(("$.", "$[")) else None
+
+
 def resolve(value: str, document: EventDocument) -> str | None:
     """A target's parameter that may be a dynamic path: `value` itself unless it is wholly a path.
 
     A path gives the text at it in the event as it was matched (documented), never as it was transformed;
     None if there is nothing there. A string comes without its quotes, anything else as its JSON text.
     """
-    path = parse_path(value) if value.startswith(("$.", "$[")) else None
+    path = _dynamic(value)
     if path is None:
         return value
     try:

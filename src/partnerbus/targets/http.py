@@ -2,7 +2,6 @@
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import ConfigurationError
-from partnerbus.model.paths import EventDocument
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import (
     ApiDestination,
@@ -12,7 +11,7 @@ from partnerbus.model.resources import (
 )
 from partnerbus.targets.authorization import OpenConnection, Opener
 from partnerbus.targets.http_answer import judge
-from partnerbus.targets.http_request import BadRequest, RequestParts, build_request, path_wildcards
+from partnerbus.targets.http_request import BadRequest, RequestParts, Requests, path_wildcards
 from partnerbus.targets.invoker import Invocation, Lookup
 from partnerbus.targets.outbound import Outbound, OutboundFailure, failure_reply
 from partnerbus.targets.tokens import TokenFailure
@@ -20,6 +19,8 @@ from partnerbus.targets.tokens import TokenFailure
 INACTIVE = "The API destination is inactive: its connection is gone or was deauthorized."
 MORE_STARS = "The API destination's URL has more * than HttpParameters has path parameter values."
 """Assumed: as the URL stands, no request could be made."""
+
+NO_PARAMETERS = HttpParameters()
 
 
 class HttpInvoker:
@@ -32,6 +33,7 @@ class HttpInvoker:
         self._opener = opener
         self._outbound = outbound
         self._clock = clock
+        self._requests = Requests()
 
     def refusal(self, target: Target, rule: Rule) -> str | None:
         """The destination must exist when a target names it, and each `*` of its URL have a value.
@@ -41,7 +43,7 @@ class HttpInvoker:
         found = self._lookup.api_destination_by_arn(target.arn)
         if found is None or (found.account, found.region) != (rule.created_by, rule.region):
             return "The API destination does not exist."
-        given = len((target.http or HttpParameters()).path_values)
+        given = len((target.http or NO_PARAMETERS).path_values)
         return MORE_STARS if path_wildcards(found.url) > given else None
 
     async def invoke(self, invocation: Invocation) -> Reply:
@@ -82,13 +84,14 @@ class HttpInvoker:
         parts = RequestParts(
             method=destination.method,
             url=destination.url,
-            payload=invocation.payload,
-            target=invocation.target.http or HttpParameters(),
+            target=invocation.target.http or NO_PARAMETERS,
             parameters=opened.parameters,
             authorization=opened.authorization,
             tls=opened.tls,
         )
-        request = build_request(parts, EventDocument(invocation.record.event))
+        request = self._requests.make(
+            invocation.target.subscription, parts, invocation.payload, invocation.record.event
+        )
         answer = await self._outbound.send(request)
         invocation.wire.note(request, answer, opened.secrets)
         if isinstance(answer, OutboundFailure):

@@ -13,7 +13,8 @@ from urllib.parse import quote, unquote_plus, urlencode
 
 import msgspec
 
-from partnerbus.model.paths import EventDocument, resolve
+from partnerbus.model.event import Event
+from partnerbus.model.paths import EventDocument, is_dynamic, resolve
 from partnerbus.model.resources import ConnectionParameter, HttpParameters, ParameterPlace
 from partnerbus.targets.outbound import OutboundRequest
 
@@ -39,6 +40,8 @@ STRIPPED_HEADERS = frozenset({
 })  # fmt: skip
 """Headers that are left out, without a word, if a target or connection sets them (documented)."""
 
+REQUESTS_REMEMBERED = 4_096
+
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _BREAKS_A_LINE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -51,27 +54,52 @@ class BadRequest(ValueError):
 
 
 class RequestParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a request is made of. `parameters` are a connection's, opened; `authorization` its header.
+    """What a request is made of besides its event.
 
-    `tls` is the context that shows the connection's client certificate, if it has one.
+    `parameters` are a connection's, opened; `authorization` is its header, `tls` the context that shows its
+    client certificate, if it has one.
     """
 
     method: str
     url: str
-    payload: bytes
     target: HttpParameters
     parameters: tuple[ConnectionParameter, ...] = ()
     authorization: tuple[str, str] | None = None
     tls: ssl.SSLContext | None = None
 
 
-def build_request(parts: RequestParts, document: EventDocument) -> OutboundRequest:
+class Requests:
+    """Makes requests. What of a target's requests does not depend on the event is made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[RequestParts, OutboundRequest]] = {}
+
+    def make(self, subscription: str, parts: RequestParts, payload: bytes, event: Event) -> OutboundRequest:
+        """The request of `subscription` for an event; `BadRequest` if it cannot be made."""
+        known = self._known.get(subscription)
+        if known is not None and known[0] == parts:
+            body = _body(payload, placed(parts.parameters, ParameterPlace.BODY))
+            return msgspec.structs.replace(known[1], body=body)
+        request = build_request(parts, payload, EventDocument(event))
+        if _is_same_for_all(parts.target):
+            if len(self._known) >= REQUESTS_REMEMBERED:
+                self._known.clear()
+            self._known[subscription] = parts, request
+        return request
+
+
+def _is_same_for_all(target: HttpParameters) -> bool:
+    values = (*target.path_values, *target.query.values(), *target.headers.values())
+    return not any(map(is_dynamic, values))
+
+
+def build_request(parts: RequestParts, payload: bytes, document: EventDocument) -> OutboundRequest:
     """The request; `BadRequest` if it cannot be made."""
     return OutboundRequest(
         method=parts.method,
         url=_url(parts, document),
         headers=_headers(parts, document),
-        body=_body(parts.payload, placed(parts.parameters, ParameterPlace.BODY)),
+        body=_body(payload, placed(parts.parameters, ParameterPlace.BODY)),
         tls=parts.tls,
     )
 

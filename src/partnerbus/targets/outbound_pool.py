@@ -30,8 +30,10 @@ class Pool:
         idle = self._by_party.get(party)
         if not idle:
             return None
-        connection = idle[-1]
-        self.forget(connection)
+        connection = idle.pop()
+        del self._since[connection]
+        if not idle:
+            del self._by_party[party]
         return connection
 
     def put(self, connection: OutboundConnection) -> None:
@@ -45,7 +47,7 @@ class Pool:
             self._sweep_at(now + IDLE_SECONDS)
 
     def forget(self, connection: OutboundConnection) -> None:
-        """It is in use, or closed."""
+        """It is closed."""
         if self._since.pop(connection, None) is None:
             return
         idle = self._by_party[connection.party]

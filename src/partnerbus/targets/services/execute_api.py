@@ -80,10 +80,9 @@ class ExecuteApiInvoker:
         parts = RequestParts(
             method=api.method,
             url=base + api.path,
-            payload=invocation.payload,
             target=invocation.target.http or HttpParameters(),
         )
-        return build_request(parts, document_of(invocation))
+        return build_request(parts, invocation.payload, document_of(invocation))
 
 
 def _parse(text: str) -> _Api | None:
