@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from partnerbus.engine.admission import Admission
-from partnerbus.engine.attempts import Attempts
+from partnerbus.engine.attempts import Attempts, Ended
 from partnerbus.engine.backpressure import Backpressure, Bounds
 from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.catalog import Catalog
@@ -26,13 +26,14 @@ from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
 from partnerbus.engine.router import Routers, Routing
 from partnerbus.engine.schedules import Schedules
 from partnerbus.engine.supervisor import Supervisor, Sweep
+from partnerbus.engine.tallies import Tallies
 from partnerbus.engine.target_health import SWEEP_EVERY as FORGET_EVERY
 from partnerbus.engine.target_health import TargetHealth, failing_targets
 from partnerbus.engine.traces import Traces
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
-from partnerbus.model.delivery import Redrive
+from partnerbus.model.delivery import Claim, Redrive
 from partnerbus.model.exchange import TraceLevel
 from partnerbus.model.resources import ARCHIVE_LOGS, REPLAY_LOGS
 from partnerbus.store.protocol import AT_ONCE, START, Store
@@ -97,6 +98,7 @@ class Engine:
         )
         metrics.held_lanes.set_function(lambda: len(gates.held))
         metrics.failing_targets.set_function(lambda: sum(1 for _ in failing_targets(catalog)))
+        self.tallies = Tallies(clock)
         self._dispatcher = Dispatcher(
             store=store,
             attempts=Attempts(
@@ -115,7 +117,7 @@ class Engine:
             clock=clock,
             log=log,
             changed=self._changed.set,
-            judged=self._health.judged,
+            judged=self._judged,
             admission=Admission(clock, gates, room or Room(), self._changed.set),
             leases=leases,
         )
@@ -168,6 +170,10 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.drain(timedelta(0))
+
+    def _judged(self, claim: Claim, ended: Ended) -> None:
+        self._health.judged(claim, ended)
+        self.tallies.judged(claim, ended)
 
     @property
     def is_ready(self) -> bool:

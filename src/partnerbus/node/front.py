@@ -13,6 +13,7 @@ import msgspec
 
 from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.reset import RESET_PATH
+from partnerbus.api.admin.tail import TAIL_PATH
 from partnerbus.api.admin.viewer import Viewer
 from partnerbus.api.face import Answer, Face
 from partnerbus.api.operation import Call, Services
@@ -103,8 +104,15 @@ class FrontFace:
             return await self._inside().face.answer(call, body)
 
 
+NOT_BEHIND_THE_GATE = (RESET_PATH, TAIL_PATH)
+
+
 class FrontAdmin:
-    """The admin face of the inside of now. What makes another one closes the gate itself."""
+    """The admin face of the inside of now.
+
+    What makes another one closes the gate itself, and who only waits for something to happen must not keep it
+    open.
+    """
 
     def __init__(self, gate: Gate, inside: Callable[[], Inside]) -> None:
         self._gate = gate
@@ -113,7 +121,7 @@ class FrontAdmin:
     async def answer(
         self, viewer: Viewer, method: str, path: str, query: Mapping[str, str], body: bytes
     ) -> AdminAnswer:
-        if path.rstrip("/") == RESET_PATH:
+        if path.rstrip("/") in NOT_BEHIND_THE_GATE:
             return await self._inside().admin.answer(viewer, method, path, query, body)
         async with self._gate:
             return await self._inside().admin.answer(viewer, method, path, query, body)

@@ -80,6 +80,7 @@ class Node:
         self._now: Inside | None = None
         self._resetting: asyncio.Task[None] | None = None
         self._running: Running | None = None
+        self._leaving = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -131,6 +132,7 @@ class Node:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leaving.set()
         await self._stack.aclose()
         self._log.info("stopped", url=self.url)
         self._running = None
@@ -339,6 +341,8 @@ class Node:
                 url_refusal=targets.url_refusal,
                 bus_logs=bus_logs,
                 traces=traces,
+                leaving=self._leaving,
+                tallies=lambda: engine.tallies,
                 held=lambda: engine.held,
                 running=lambda: self._running,
                 shift=shiftable.shift if shiftable is not None else None,

@@ -107,7 +107,7 @@ async def list_events(sight: Sight, request: Request) -> EventList:
         if picks(record.event):
             events.append(reader.view(record))
         if len(events) == wanted.limit or looked_at == LOOKED_AT_MOST:
-            return EventList(events=events, next=_text_of(Mark.of(record)), looked_at=looked_at)
+            return EventList(events=events, next=text_of_mark(Mark.of(record)), looked_at=looked_at)
     return EventList(events=events, next=None, looked_at=looked_at)
 
 
@@ -120,7 +120,7 @@ async def _newest(sight: Sight, wanted: EventPage) -> AsyncIterator[Record]:
     logs = await picked_logs(sight, wanted)
     if len(logs) > LOGS_AT_MOST:
         raise AdminRefused(f"there are {len(logs)} buses; say which one, with bus, account or region")
-    before = _mark_in(wanted.after) if wanted.after is not None else None
+    before = mark_in(wanted.after) if wanted.after is not None else None
     async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before):
         yield record
 
@@ -192,11 +192,13 @@ class EventReader:
         )
 
 
-def _text_of(mark: Mark) -> str:
+def text_of_mark(mark: Mark) -> str:
+    """A place as an `after` names it."""
     return f"{mark.stored_at.isoformat()}|{mark.position}|{mark.log}"
 
 
-def _mark_in(text: str) -> Mark:
+def mark_in(text: str) -> Mark:
+    """The place that an `after` names; refused if it names none."""
     stored_at, _, rest = text.partition("|")
     position, _, log = rest.partition("|")
     try:

@@ -1,5 +1,6 @@
 """What a route of the admin face gets and gives."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -9,6 +10,7 @@ import msgspec
 from partnerbus.api.admin.viewer import Viewer
 from partnerbus.engine.accounts import Accounts
 from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.tallies import Tallies
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import PartnerbusError
 from partnerbus.kernel.secrets import SecretBox
@@ -42,11 +44,12 @@ Redriver = Callable[[Sequence[tuple[str, int]], Redrive], Awaitable[int]]
 class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     """What the routes work with.
 
-    `running` gives None when a command has opened the folder itself; `shift` is None then, and without a
-    test clock. `held` gives the targets that circuit breakers hold, by ARN, and until when. `redrive` is the
-    engine's, which wakes the lanes, or the store's own. `url_refusal` says why nothing may be sent to a URL;
-    only a server knows which addresses it may reach, without one it judges the form alone. `bus_logs` has
-    what buses wrote of their events, `traces` what was recorded of exchanges with targets. `reset` forgets
+    `running` and `tallies` give None when a command has opened the folder itself; `shift` is None then, and
+    without a test clock. `held` gives the targets that circuit breakers hold, by ARN, and until when.
+    `redrive` is the engine's, which wakes the lanes, or the store's own. `url_refusal` says why nothing may
+    be sent to a URL; only a server knows which addresses it may reach, without one it judges the form alone.
+    `bus_logs` has what buses wrote of their events, `traces` what was recorded of exchanges with targets.
+    `leaving` is set once the node is about to stop, so that nobody waits any more. `reset` forgets
     everything, and these services with it; None where that is not allowed.
     """
 
@@ -60,7 +63,9 @@ class AdminServices(msgspec.Struct, frozen=True, kw_only=True):
     bus_logs: Lines
     traces: Lines
     running: Callable[[], Running | None] = lambda: None
+    tallies: Callable[[], Tallies | None] = lambda: None
     held: Callable[[], Mapping[str, datetime]] = dict
+    leaving: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     shift: Callable[[timedelta], None] | None = None
     reset: Callable[[], Awaitable[None]] | None = None
 

@@ -1,0 +1,136 @@
+"""What one viewer may see of stored events, and of what was recorded of them."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+
+from partnerbus.api.admin.sight_registry import RegistrySight
+from partnerbus.api.admin.viewer import OPERATOR
+from partnerbus.engine.newest_first import Mark, merged
+from partnerbus.model.delivery import Record
+from partnerbus.model.exchange import TraceLine, decode_line
+from partnerbus.model.resources import Archive, PartnerSource, source_key
+from partnerbus.store.protocol import LIVE, Store
+
+RECORDS_PER_TURN = 32
+
+
+class EventSight(RegistrySight):
+    """The part of a `Sight` that is about events."""
+
+    async def find(self, event_id: str) -> Sequence[Record]:
+        """The events that were stored with that id, on buses of the viewer's."""
+        try:
+            dedup_id = uuid.UUID(event_id).bytes
+        except ValueError:
+            return []
+        found = [each for each in await self._services.store.find([dedup_id]) if each.event.id == event_id]
+        if self.viewer.is_operator:
+            return found
+        own = self.buses_by_log([each.log for each in found])
+        return [each for each in found if each.log in own]
+
+    async def find_as_partner(self, event_id: str) -> Record | None:
+        """The event with that id which the viewer, as a partner, has put on the bus of a customer."""
+        for record in await type(self)(self._services, OPERATOR).find(event_id):
+            if record.event.replay_name is None and self._source_of(record) is not None:
+                return record
+        return None
+
+    def shares_errors(self, record: Record) -> bool:
+        """Whether the customer lets the partner see what errors its targets gave for this event."""
+        source = self._source_of(record)
+        return source is not None and source.shares_errors
+
+    def _source_of(self, record: Record) -> PartnerSource | None:
+        """The source of the viewer's, as a partner, whose bus an event is on."""
+        source = self._services.catalog.get(
+            PartnerSource, source_key(record.event.region, record.event.source)
+        )
+        if source is None or not self.is_partner(source):
+            return None
+        bus = self._services.catalog.bus(source.account, source.region, source.name)
+        return source if bus is not None and bus.log == record.log else None
+
+    async def is_routed(self, record: Record) -> bool:
+        """Whether the rules of its bus have been asked about an event that was shown."""
+        return await self._services.store.cursor(record.log, LIVE) >= record.position
+
+    async def trace_lines(self, event_id: str, limit: int) -> Sequence[TraceLine]:
+        """What was recorded of an event, the newest first."""
+        text = event_id.encode(errors="replace")
+
+        def pick(line: bytes) -> TraceLine | None:
+            found = decode_line(line) if text in line else None
+            is_it = found is not None and found.event_id == event_id and self.viewer.is_own(found.account)
+            return found if is_it else None
+
+        return await self._services.traces.find(pick, limit, text)
+
+    async def newest(
+        self,
+        logs: Sequence[str],
+        *,
+        before: Mark | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Record]:
+        """The events of those of `logs` that are the viewer's, the newest first; as `newest_first.merged`."""
+        wanted = set(logs)
+        own = [info for info in await self.logs() if info.log in wanted]
+        records = merged(self._services.store, own, before=before, since=since, until=until)
+        async for record in _in_turns(records):
+            yield record
+
+    async def newest_of_archive(
+        self,
+        archive: Archive,
+        *,
+        before: Mark | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncIterator[Record]:
+        """The copies in an archive of the viewer's, the newest first."""
+        assert self.viewer.is_own(archive.account)
+        infos = [info for info in await self._services.store.logs() if info.log == archive.log]
+        records = merged(self._services.store, infos, before=before, since=since, until=until)
+        async for record in _in_turns(records):
+            yield record
+
+    async def head(self, log: str) -> int:
+        """The newest position of a log."""
+        return await self._services.store.seek(log)
+
+    async def arrived(self, places: Mapping[str, int], limit: int) -> Sequence[Record]:
+        """Up to `limit` records of each log behind its place, once there are some in one of them.
+
+        Only of logs of the viewer's; nothing once the node is about to stop.
+        """
+        own = {info.log for info in await self.logs()}
+        store, leaving = self._services.store, asyncio.create_task(self._services.leaving.wait())
+        reads = [
+            asyncio.create_task(_read(store, log, place, limit))
+            for log, place in places.items()
+            if log in own
+        ]
+        try:
+            await asyncio.wait([leaving, *reads], return_when=asyncio.FIRST_COMPLETED)
+            return [record for read in reads if read.done() for record in read.result()]
+        finally:
+            for task in (leaving, *reads):
+                task.cancel()
+
+
+async def _in_turns(records: AsyncIterator[Record]) -> AsyncIterator[Record]:
+    """Lets others have the event loop every so often, whatever is done with each record."""
+    count = 0
+    async for record in records:
+        count += 1
+        if count % RECORDS_PER_TURN == 0:
+            await asyncio.sleep(0)
+        yield record
+
+
+async def _read(store: Store, log: str, place: int, limit: int) -> Sequence[Record]:
+    return await store.read(log, place, limit=limit, wait=True)

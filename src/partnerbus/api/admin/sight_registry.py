@@ -1,0 +1,156 @@
+"""What one viewer may see of the registry, and which logs are its own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+
+import msgspec
+
+from partnerbus.api.admin.request import AdminServices
+from partnerbus.api.admin.viewer import OPERATOR, Viewer
+from partnerbus.engine.target_health import failing_targets
+from partnerbus.model import arns
+from partnerbus.model.resources import (
+    ARCHIVE_LOGS,
+    REPLAY_LOGS,
+    Archive,
+    EventBus,
+    FailingTarget,
+    PartnerSource,
+    Replay,
+    Rule,
+)
+from partnerbus.store.protocol import Ledger, LogInfo
+
+
+class BusRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A bus by name, whether or not it is in the registry."""
+
+    account: str
+    region: str
+    name: str
+
+    @property
+    def arn(self) -> str:
+        return arns.bus_arn(self.region, self.account, self.name)
+
+
+class RegistrySight:
+    """The part of a `Sight` that is about resources and logs."""
+
+    def __init__(self, services: AdminServices, viewer: Viewer) -> None:
+        self._services = services
+        self.viewer = viewer
+
+    def now(self) -> datetime:
+        return self._services.clock.now()
+
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[None]:
+        """As the clock's."""
+        return self._services.clock.timeout(duration)
+
+    # -- the registry ----------------------------------------------------------------------------------
+
+    def rules(self) -> Iterator[Rule]:
+        """The rules that the viewer made."""
+        every = self._services.catalog.list(Rule, "rule:")
+        return (rule for rule in every if self.viewer.is_own(rule.created_by))
+
+    def rules_of(self, bus: BusRef) -> list[Rule]:
+        """Those of them that are on a bus."""
+        return [
+            rule
+            for rule in self.rules()
+            if (rule.account, rule.region, rule.bus) == (bus.account, bus.region, bus.name)
+        ]
+
+    def sources(self) -> Iterator[PartnerSource]:
+        """The sources that were offered to the viewer, or that it offers as a partner."""
+        every = self._services.catalog.list(PartnerSource, "source:")
+        return (source for source in every if self.is_customer(source) or self.is_partner(source))
+
+    def is_customer(self, source: PartnerSource) -> bool:
+        """Whether the source is the viewer's to accept."""
+        return self.viewer.is_own(source.account)
+
+    def is_partner(self, source: PartnerSource) -> bool:
+        """Whether the viewer publishes through the source."""
+        return self.viewer.partner is not None and self.viewer.partner == source.partner
+
+    def failing_targets(self) -> Iterator[FailingTarget]:
+        return (each for each in failing_targets(self._services.catalog) if self.viewer.is_own(each.account))
+
+    async def set_sharing(self, source: PartnerSource, errors: bool) -> PartnerSource:
+        """Let the partner of a source, of which the viewer is the customer, see errors, or not."""
+        assert self.is_customer(source)
+        after = msgspec.structs.replace(source, shares_errors=errors)
+        await self._services.catalog.replace(source, after)
+        return after
+
+    def held(self) -> Mapping[str, datetime]:
+        """The targets that circuit breakers hold, and until when. Ask it of targets that were shown."""
+        return self._services.held()
+
+    def archive(self, name: str, account: str | None, region: str | None) -> Archive | None:
+        """The archive of the viewer's with that name or ARN; None if there is none, or are several."""
+        found = [
+            each
+            for each in self._services.catalog.list(Archive, "archive:")
+            if self.viewer.is_own(each.account) and name in (each.name, each.arn)
+            if account in (None, each.account) and region in (None, each.region)
+        ]
+        return found[0] if len(found) == 1 else None
+
+    # -- logs ------------------------------------------------------------------------------------------
+
+    def buses_by_log(self, logs: Sequence[str]) -> dict[str, BusRef]:
+        """The bus of each of `logs` that has one, also of replays. A default bus need not be registered."""
+        found = {log: default for log in logs if (default := _default_bus(log)) is not None}
+        for bus in self._services.catalog.list(EventBus, "bus:"):
+            found[bus.log] = BusRef(account=bus.account, region=bus.region, name=bus.name)
+        for replay in self._services.catalog.list(Replay, "replay:"):
+            found[replay.log] = BusRef(account=replay.account, region=replay.region, name=replay.bus)
+        return {log: bus for log, bus in found.items() if self.viewer.is_own(bus.account)}
+
+    def buses_of_deliveries(self, logs: Sequence[str]) -> dict[str, BusRef]:
+        """As `buses_by_log`, and the buses of others that the viewer has rules on."""
+        every = type(self)(self._services, OPERATOR).buses_by_log(logs)
+        on = {(rule.account, rule.region, rule.bus) for rule in self.rules()}
+        return {
+            log: bus
+            for log, bus in every.items()
+            if self.viewer.is_own(bus.account) or (bus.account, bus.region, bus.name) in on
+        }
+
+    async def logs_with_own_deliveries(self) -> dict[str, BusRef]:
+        """Every log that may have deliveries of the viewer's, and the bus it is of."""
+        return self.buses_of_deliveries([info.log for info in await self._services.store.logs()])
+
+    async def logs(self) -> Sequence[LogInfo]:
+        """The logs of the viewer's buses and replays; for the operator also those of buses that are gone."""
+        infos = [info for info in await self._services.store.logs() if not info.log.startswith(ARCHIVE_LOGS)]
+        if self.viewer.is_operator:
+            return infos
+        own = self.buses_by_log([info.log for info in infos])
+        return [info for info in infos if info.log in own]
+
+    async def ledgers(self) -> Sequence[tuple[LogInfo, BusRef | None, Ledger]]:
+        """How each log balances, and whose it is: None once the bus was deleted, and for a replay's."""
+        infos = await self.logs()
+        buses = self.buses_by_log([info.log for info in infos])
+        return [
+            (
+                info,
+                None if info.log.startswith(REPLAY_LOGS) else buses.get(info.log),
+                await self._services.store.ledger(info.log),
+            )
+            for info in infos
+        ]
+
+
+def _default_bus(log: str) -> BusRef | None:
+    kind, _, rest = log.partition(":")
+    account, _, region = rest.partition(":")
+    if kind != arns.DEFAULT_BUS or not region:
+        return None
+    return BusRef(account=account, region=region, name=arns.DEFAULT_BUS)
