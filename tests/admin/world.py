@@ -145,6 +145,14 @@ class Desk:
         await self.clock.advance(duration)
         await self.node.idle()
 
+    async def until_waiting(self, seconds: float) -> None:
+        """Wait until somebody waits for so many seconds, which nothing else does."""
+        due_at = self.clock.now() + timedelta(seconds=seconds)
+        while all(  # noqa: ASYNC110 - a condition of this very process
+            due != due_at for due, _, _ in self.clock._waiting
+        ):
+            await asyncio.sleep(0)
+
     async def close(self) -> None:
         await self._session.close()
         for client in self._clients:

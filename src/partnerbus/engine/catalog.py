@@ -29,6 +29,7 @@ from partnerbus.model.resources import (
     bus_key,
     connection_key,
     decode_resource,
+    default_log,
     encode_resource,
     webhook_key,
 )
@@ -139,7 +140,7 @@ class Catalog:
             return found
         owner = self.get(Account, account_key(account))
         since = owner.created_at if owner is not None else self._opened_at
-        log = f"default:{account}:{region}"
+        log = default_log(account, region)
         return EventBus(
             account=account, region=region, name=name, log=log, created_at=since, modified_at=since
         )

@@ -102,12 +102,23 @@ class EventSight(RegistrySight):
         """The newest position of a log."""
         return await self._services.store.seek(log)
 
+    async def stored_behind(self, places: Mapping[str, int], limit: int) -> Sequence[Record]:
+        """As `arrived`, without waiting."""
+        own = self.buses_by_log(list(places))
+        store = self._services.store
+        return [
+            record
+            for log, place in places.items()
+            if log in own
+            for record in await store.read(log, place, limit=limit)
+        ]
+
     async def arrived(self, places: Mapping[str, int], limit: int) -> Sequence[Record]:
         """Up to `limit` records of each log behind its place, once there are some in one of them.
 
         Only of logs of the viewer's; nothing once the node is about to stop.
         """
-        own = {info.log for info in await self.logs()}
+        own = self.buses_by_log(list(places))
         store, leaving = self._services.store, asyncio.create_task(self._services.leaving.wait())
         reads = [
             asyncio.create_task(_read(store, log, place, limit))

@@ -19,6 +19,7 @@ from partnerbus.model.resources import (
     PartnerSource,
     Replay,
     Rule,
+    default_log,
 )
 from partnerbus.store.protocol import Ledger, LogInfo
 
@@ -45,7 +46,7 @@ class RegistrySight:
     def now(self) -> datetime:
         return self._services.clock.now()
 
-    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[None]:
+    def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
         """As the clock's."""
         return self._services.clock.timeout(duration)
 
@@ -133,6 +134,20 @@ class RegistrySight:
             return infos
         own = self.buses_by_log([info.log for info in infos])
         return [info for info in infos if info.log in own]
+
+    async def watched_logs(self) -> list[str]:
+        """The viewer's logs, and those of its buses that have had no event yet.
+
+        Of the default buses without one, those of the server's own region.
+        """
+        logs = [info.log for info in await self.logs()]
+        logs += [bus.log for bus in self._services.catalog.list(EventBus, "bus:")]
+        running = self._services.running()
+        if running is not None:
+            accounts = [each.id for each in self._services.accounts.every()]
+            logs += [default_log(account, running.region) for account in accounts]
+        own = self.buses_by_log(logs)
+        return [log for log in dict.fromkeys(logs) if log in own]
 
     async def ledgers(self) -> Sequence[tuple[LogInfo, BusRef | None, Ledger]]:
         """How each log balances, and whose it is: None once the bus was deleted, and for a replay's."""

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from partnerbus.api.admin.events import LOGS_AT_MOST, EventFilter, EventReader, EventView, picked_logs
+from partnerbus.api.admin.events import LOGS_AT_MOST, EventFilter, EventReader, EventView
 from partnerbus.api.admin.request import AdminRefused, Request
 from partnerbus.api.admin.sight import Sight, ViewRoute
 from partnerbus.model.delivery import Record
@@ -44,21 +44,28 @@ class TailEvents(msgspec.Struct, frozen=True, kw_only=True):
 async def tail(sight: Sight, request: Request) -> TailEvents:
     wanted = request.query_as(TailQuery)
     picks, reader = wanted.picker(), EventReader(sight)
-    logs = await picked_logs(sight, wanted)
+    logs = await _logs(sight, wanted)
     if len(logs) > LOGS_AT_MOST:
         raise AdminRefused(f"there are {len(logs)} buses; say which one, with bus, account or region")
     if wanted.after is None:
         return TailEvents(events=[], next=_text_of({log: await sight.head(log) for log in logs}))
     given = _positions_in(wanted.after)
     places = {log: given.get(log, START) for log in logs}  # a log that was not there then is read whole
-    found: list[Record] = []
+    found = _taken(await sight.stored_behind(places, wanted.limit), places, wanted.limit, picks)
     try:
         async with sight.timeout(timedelta(seconds=wanted.wait_seconds)):
-            while not found and (arrived := await sight.arrived(places, wanted.limit)):
+            while (
+                not found and wanted.wait_seconds and (arrived := await sight.arrived(places, wanted.limit))
+            ):
                 found = _taken(arrived, places, wanted.limit, picks)
     except TimeoutError:
         pass
     return TailEvents(events=[reader.view(each) for each in found], next=_text_of(places))
+
+
+async def _logs(sight: Sight, wanted: TailQuery) -> list[str]:
+    logs = await sight.watched_logs()
+    return [log for log, bus in sight.buses_by_log(logs).items() if log in logs and wanted.picks(bus)]
 
 
 def _taken(

@@ -24,6 +24,7 @@ from partnerbus.model.resources.buses import (
     PartnerSource,
     SourceState,
     bus_key,
+    default_log,
     source_key,
 )
 from partnerbus.model.resources.connections import (
@@ -124,6 +125,7 @@ __all__ = [
     "bus_key",
     "connection_key",
     "decode_resource",
+    "default_log",
     "encode_resource",
     "endpoint_key",
     "failing_target_key",

@@ -76,6 +76,11 @@ class EventBus(Resource, frozen=True, kw_only=True, tag="bus"):
         return arns.bus_arn(self.region, self.account, self.name)
 
 
+def default_log(account: str, region: str) -> str:
+    """The log of a default bus, which need not be in the registry."""
+    return f"{arns.DEFAULT_BUS}:{account}:{region}"
+
+
 def source_key(region: str, name: str) -> str:
     return f"source:{region}:{name}"
 

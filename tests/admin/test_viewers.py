@@ -1,0 +1,152 @@
+"""Accounts never see each other: the table of routes is walked as every account but the one it is about."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from partnerbus.api.admin.face import ROUTES
+from partnerbus.api.admin.request import AnyRoute, Route
+from partnerbus.api.admin.sight import ViewRoute
+from partnerbus.testing.receiver import Respond
+from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, Desk, _run
+
+MARK = "confidential"
+"""Stands in everything of Ann's that has a text: names, details, answers of targets."""
+
+VIEWS = [route for route in ROUTES if isinstance(route, ViewRoute)]
+
+ANY: Mapping[str, Any] = {"account": ANN, "region": "us-east-1"}
+BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
+    ("POST", "/backtests"): {"archive": f"{MARK}-archive", "pattern": '{"account":[{"exists":true}]}'},
+    ("POST", "/dead-letters/redrive"): {"every": True, "rule": f"{MARK}-rule"},
+    ("POST", "/events/{id}/why"): {"pattern": '{"source":["x"]}'},
+    ("POST", "/patterns/explain"): {"pattern": '{"source":["x"]}', "event": "{}"},
+    ("POST", "/sources/share"): {"source": ORDERS, "errors": True},
+}
+"""What is sent to routes that take a body, and asks for something of Ann's."""
+
+
+async def furnish(desk: Desk) -> Mapping[str, str]:
+    """Let Ann have something of everything; give what routes call by name."""
+    await desk.offer(ORDERS, ANN)
+    bus = f"arn:aws:events:us-east-1:{ANN}:event-bus/{ORDERS}"
+    await _run(desk.client(ANN).create_archive, ArchiveName=f"{MARK}-archive", EventSourceArn=bus)
+    hook = await desk.webhook(ANN, f"{MARK}-hook")
+    await desk.rule(ANN, ORDERS, f"{MARK}-rule", {"source": [ORDERS]}, hook)
+    desk.receiver.script(f"/{MARK}-hook", Respond(status=400, body=MARK.encode()))
+    event_id = await desk.put(ORDERS, {"text": MARK})
+    letters = json.loads((await desk.ask("/dead-letters", ANN)).body)["deliveries"]
+    ledgers = json.loads((await desk.ask("/ledgers", ANN)).body)["ledgers"]
+    return {
+        "event": event_id,
+        "delivery": letters[0]["id"],
+        "log": ledgers[0]["log"],
+        "bus": bus,
+        "hook": hook,
+    }
+
+
+def path_of(route: AnyRoute, has: Mapping[str, str]) -> str:
+    what = "event" if route.path.startswith("/events") else "delivery"
+    return route.path.replace("{id}", has[what]).replace("{log}", has["log"])
+
+
+def query_of(route: AnyRoute, has: Mapping[str, str]) -> dict[str, str]:
+    """The values of Ann's that a route may be asked for."""
+    wanted = {"account": ANN, "bus": has["bus"], "rule": f"{MARK}-rule"}
+    names = route.query.__struct_fields__ if route.query is not None else ()
+    asked = {name: value for name, value in wanted.items() if name in names}
+    return asked | ({"wait_seconds": "0"} if "wait_seconds" in names else {})
+
+
+@pytest.mark.parametrize("account", [BOB, OTHER])
+async def test_no_route_shows_anything_of_another_account(desk: Desk, account: str) -> None:
+    has = await furnish(desk)
+    shown_to_ann = 0
+    for route in VIEWS:
+        body = BODIES.get((route.method, route.path))
+        assert (body is None) == (route.body is None), f"{route.path} lacks a sample of its body"
+        for query in ({}, query_of(route, has)):
+            path = path_of(route, has)
+            answer = await desk.ask(path, account, method=route.method, body=body, **query)
+            assert answer.status in (200, 400, 404), (route.path, answer.body)
+            for text in (MARK.encode(), ANN.encode(), has["log"].encode()):
+                assert text not in _without(answer.body, path, query, body), (route.path, query, answer.body)
+        if route.method == "GET":
+            own = await desk.ask(path_of(route, has), ANN, method=route.method, **query_of(route, has))
+            shown_to_ann += MARK.encode() in own.body
+    assert shown_to_ann >= 10, "the walk has looked at hardly anything"
+    letters = json.loads((await desk.ask("/dead-letters", ANN)).body)["deliveries"]
+    assert len(letters) == 1, "somebody else has redriven it"
+
+
+async def test_a_partner_sees_states_and_counts_of_its_customer_and_no_more(desk: Desk) -> None:
+    has = await furnish(desk)
+    for route in VIEWS:
+        if (route.method, route.path) == ("GET", "/events/{id}/trace"):
+            continue
+        body = BODIES.get((route.method, route.path))
+        for query in ({}, query_of(route, has)):
+            path = path_of(route, has)
+            answer = await desk.ask(path, ACME, method=route.method, body=body, **query)
+            assert MARK.encode() not in _without(answer.body, path, query, body), (route.path, answer.body)
+    trace = json.loads((await desk.ask(f"/events/{has['event']}/trace", ACME)).body)
+    assert trace["states"] == {"dead": 1}
+    assert trace["event"].pop("detail") == {"text": MARK}  # which it has put itself
+    assert (trace["errors"], trace["deliveries"], trace["verdicts"]) == ([], [], [])
+    assert MARK not in json.dumps(trace)
+    assert has["log"] not in json.dumps(trace)
+    sharing = {"source": ORDERS, "errors": True}
+    assert (await desk.ask("/sources/share", ANN, method="POST", body=sharing)).status == 200
+    trace = json.loads((await desk.ask(f"/events/{has['event']}/trace", ACME)).body)
+    assert trace["errors"] == ["ERROR_FROM_TARGET: The webhook answered with HTTP status 400."]
+    assert (await desk.ask(f"/events/{has['event']}/trace", OTHER)).status == 404
+
+
+@pytest.mark.parametrize("account", [ANN, ACME])
+async def test_the_operator_s_routes_are_the_operator_s(desk: Desk, account: str) -> None:
+    for route in ROUTES:
+        if isinstance(route, Route):
+            path = "/".join("x" if part.startswith("{") else part for part in route.path.split("/"))
+            answer = await desk.ask(path, account, method=route.method)
+            assert answer.status == 403, route.path
+            assert "only the operator" in answer.error
+
+
+async def test_a_rule_on_the_bus_of_another_is_its_maker_s(desk: Desk) -> None:
+    """Bob's rule on Ann's bus: the deliveries are his, and she does not see them."""
+    ann, bob = desk.client(ANN), desk.client(BOB)
+    made = await _run(ann.create_event_bus, Name="shared")
+    statement = {
+        "Sid": "rules",
+        "Effect": "Allow",
+        "Principal": {"AWS": BOB},
+        "Action": ["events:PutRule", "events:PutTargets"],
+        "Resource": f"arn:aws:events:us-east-1:{ANN}:rule/shared/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    await _run(ann.put_permission, EventBusName="shared", Policy=policy)
+    hook = await desk.webhook(BOB, f"{MARK}-of-bob")
+    bus = made["EventBusArn"]
+    await _run(bob.put_rule, Name="bobs", EventBusName=bus, EventPattern='{"source":["own"]}')
+    targets: Any = [{"Id": "1", "Arn": hook}]
+    answer = await _run(bob.put_targets, Rule="bobs", EventBusName=bus, Targets=targets)
+    assert answer["FailedEntryCount"] == 0, answer
+    entry: Any = {"Source": "own", "DetailType": "t", "Detail": "{}", "EventBusName": "shared"}
+    event_id = (await _run(ann.put_events, Entries=[entry]))["Entries"][0]["EventId"]
+    await desk.node.idle()
+    for path in ("/deliveries", "/health/rules", "/health/targets", f"/events/{event_id}/trace"):
+        assert MARK.encode() not in (await desk.ask(path, ANN)).body, path
+    theirs = json.loads((await desk.ask("/deliveries", BOB)).body)["deliveries"]
+    assert [(each["rule"], each["event_id"]) for each in theirs] == [("bobs", event_id)]
+    assert (await desk.ask(f"/events/{event_id}", BOB)).status == 404
+
+
+def _without(body: bytes, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None) -> bytes:
+    """What is answered, without what a refusal repeats of the question."""
+    for text in (*query.values(), *map(str, (asked or {}).values()), path, *path.split("/")):
+        if len(text) > 8:
+            body = body.replace(text.encode(), b"")
+    return body
