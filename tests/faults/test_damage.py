@@ -54,11 +54,15 @@ async def test_a_changed_event_is_named_and_reaches_nobody(tmp_path: Path) -> No
         assert STORED.encode() in content
         path.write_bytes(content.replace(STORED.encode(), CHANGED.encode()))
         receiver.script("/sick", Respond())
-        async with server:
-            async with Operator(data) as operator:
-                await operator.shift_clock(timedelta(hours=1))
-            await until(lambda: f"{path} is damaged" in log.read_text())
+        async with server, Operator(data) as operator:
+            await operator.shift_clock(timedelta(hours=1))
+            await until(lambda: "stored event damaged" in log.read_text())
             await put(server, "other", "later")
             (other,) = await receiver.received(1, "/other")
             assert b"later" in other.body
+            (dead,) = await operator.dead_letters("every")
+            assert "damaged" in dead.message
+            assert bytes((await operator.delivery(dead.id)).event) == b"null"
+            await put(server, "test", "behind it")
+            await until(lambda: any(b"behind it" in request.body for request in receiver.requests))
         assert not any(CHANGED.encode() in request.body for request in receiver.requests)

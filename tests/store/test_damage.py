@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
-from partnerbus.model.delivery import Record
+from partnerbus.model.delivery import DeliveryState, NewDelivery, Record, Settlement
 from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.protocol import START, DeliveryQuery
-from partnerbus.testing.store_contract.world import fill, owe
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Store
+from partnerbus.testing.store_contract.world import LEASE, REFUSED, claim_one, fill, owe, tried
 from tests.store.maker import EmbeddedMaker
 
 PAGE = 4_096
@@ -104,10 +104,69 @@ async def test_a_digit_that_changed_is_seen_in_the_closed_and_in_the_live_file(m
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match=f"damaged .*position {stored[5].position} "):
             await read_records(store)
-        with pytest.raises(StoreUnavailable, match=f"damaged .*position {stored[5].position} "):
-            await read_deliveries(store)
+        assert stored[5] not in await read_deliveries(store)
         store = await maker.reopen()
     assert list(await store.read("log", START, limit=5)) == stored[:5]
+
+
+async def damaged_store(
+    maker: EmbeddedMaker, position: int, key: bytes | None = None
+) -> tuple[Store, list[Record]]:
+    """A store with three owed events, of which one was changed on the disk."""
+    store = await maker.open()
+    stored = await fill(store, 3)
+    new = [NewDelivery(subscription="sub", lane="lane", position=each.position, key=key) for each in stored]
+    await store.advance("log", LIVE, stored[-1].position, owed=new, unmatched=0)
+    store = await maker.reopen()
+    change_digits(maker.folder / DATABASE, stored[position].event.id.encode())
+    return await maker.reopen(), stored
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_a_damaged_event_is_a_dead_letter_and_the_others_go_on(maker: EmbeddedMaker, position: int):
+    store, stored = await damaged_store(maker, position)
+    damaged = stored.pop(position)
+    claimed = await store.claim("lane", 10, LEASE)
+    assert [claim.record for claim in claimed.claims] == stored
+    assert claimed.damaged == [("sub", damaged.position)]
+    (dead,) = await store.deliveries(DeliveryQuery(states=[DeliveryState.DEAD]))
+    assert (dead.position, dead.record, dead.attempts, dead.attempts_made) == (damaged.position, None, (), 0)
+    assert dead.last is not None
+    assert "damaged" in dead.last.message
+    ledger = await store.ledger("log")
+    assert (ledger.owed, ledger.dead, ledger.pending) == (3, 1, 2)
+
+
+async def test_a_damaged_event_that_was_tried_before_keeps_its_attempts(maker: EmbeddedMaker):
+    store = await maker.open()
+    await owe(store, await fill(store, 1))
+    claim = await claim_one(store)
+    attempt = tried(maker.clock, 1, REFUSED)
+    again = Settlement(state=DeliveryState.OWED, due_at=maker.clock.now(), attempt=attempt)
+    assert await store.settle(claim, again)
+    store = await maker.reopen()
+    change_digits(maker.folder / DATABASE, claim.record.event.id.encode())
+    store = await maker.reopen()
+    assert (await store.claim("lane", 10, LEASE)).damaged
+    (dead,) = await store.deliveries(DeliveryQuery(states=[DeliveryState.DEAD]))
+    assert (len(dead.attempts), dead.attempts_made) == (1, 1)
+
+
+async def test_what_waits_behind_a_damaged_event_of_its_key_is_due(maker: EmbeddedMaker):
+    store, stored = await damaged_store(maker, 0, key=bytes(16))
+    claimed = await store.claim("lane", 10, LEASE)
+    assert (claimed.claims, claimed.next_due_at) == ([], maker.clock.now())
+    claimed = await store.claim("lane", 10, LEASE)
+    assert [claim.record for claim in claimed.claims] == stored[1:2]
+
+
+async def test_a_damaged_dead_letter_that_is_redriven_dies_again(maker: EmbeddedMaker):
+    store, stored = await damaged_store(maker, 0)
+    await store.claim("lane", 1, LEASE)
+    assert await store.redrive([("sub", stored[0].position)]) == 1
+    assert (await store.claim("lane", 10, LEASE)).damaged == [("sub", stored[0].position)]
+    ledger = await store.ledger("log")
+    assert (ledger.dead, ledger.pending) == (1, 2)
 
 
 def change_digits(path: Path, text: bytes) -> None:

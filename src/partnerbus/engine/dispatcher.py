@@ -32,7 +32,7 @@ from partnerbus.engine.attempts import Attempts, Ended
 from partnerbus.engine.leases import LEASE, Leases
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.telemetry import Log
-from partnerbus.model.delivery import Claim, DeliveryState, Settlement
+from partnerbus.model.delivery import Claim, DeliveryState, Settlement, delivery_id
 from partnerbus.store.protocol import DeliveryStore
 
 PAUSE = timedelta(seconds=1)
@@ -172,6 +172,10 @@ class Dispatcher:
             claimed = await self._store.claim(lane, taken, LEASE)
             used = len(claimed.claims)
             self.dispatch(claimed.claims)
+            for damaged in claimed.damaged:
+                self._log.error(
+                    "stored event damaged, dead letter", lane=lane, delivery=delivery_id(*damaged)
+                )
             if claimed.next_due_at is not None:
                 self._admission.owe(lane, claimed.next_due_at)
         except Exception:  # noqa: BLE001 (tried again)

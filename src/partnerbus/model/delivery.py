@@ -154,7 +154,7 @@ class Redrive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery as people see it. `record` is None if it was trimmed.
+    """A delivery as people see it. `record` is None if it was trimmed, or if the disk has changed it.
 
     `due_at` is None once settled, and while an elder one of the same key is not. It is owed since `owed_at`:
     when its event was stored, or when it was last redriven.

@@ -55,10 +55,14 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """What `claim` gave, and when the lane has more to give (None: nothing waits there)."""
+    """What `claim` gave, and when the lane has more to give (None: nothing waits there).
+
+    `damaged` names deliveries, by subscription and position, that became dead letters instead.
+    """
 
     claims: Sequence[Claim]
     next_due_at: datetime | None
+    damaged: Sequence[tuple[str, int]] = ()
 
 
 class LaneDue(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,7 +265,8 @@ class DeliveryStore(Protocol):
         they are large, as in `read`.
 
         A delivery whose lease ended is due again. `next_due_at` leaves out what this call claimed, and what
-        is held back. **Ordered.**
+        is held back. One whose event is not what was stored any more is not claimed: it becomes a dead letter
+        that says so, and holds up nothing behind it. **Ordered.**
         """
 
     async def extend(self, claims: Sequence[Claim], lease: timedelta) -> Sequence[bool]:

@@ -85,6 +85,13 @@ def held(claim: Claim) -> Held:
 # -- claim and extend --------------------------------------------------------------------------------------
 
 
+DAMAGED = Settlement(
+    state=DeliveryState.DEAD,
+    error=ErrorCode.INTERNAL_ERROR,
+    message="The stored event is damaged: it is not what was put any more, so nobody is sent it.",
+)
+
+
 class Claiming(msgspec.Struct, frozen=True, gc=False):
     """The argument of claim."""
 
@@ -122,11 +129,15 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
     with closing(tables.connection.execute(_DUE, (lane, command.now, command.limit))) as found:
         due = at_once(found, _body_bytes)
     next_due = tables.connection.execute(_NEXT_DUE, (lane, len(due))).fetchone()
-    claims, taken = [], []
+    claims, taken, damaged = [], [], []
     for subscription, name, attempts_made, owed_at, key, log, *row in due:
-        record = make_record(tables.logs_by_id[log].name, tuple(row))
-        token, attempt = tables.next_token(), attempts_made + 1
-        taken.append((token, command.leased_until, record.position, subscription))
+        token, attempt, position = tables.next_token(), attempts_made + 1, row[0]
+        taken.append((token, command.leased_until, position, subscription))
+        try:
+            record = make_record(tables.logs_by_id[log].name, tuple(row))
+        except msgspec.DecodeError:
+            damaged.append(Held(tables.logs_by_id[log].name, position, name, token, key))
+            continue
         claims.append(
             Claim(
                 subscription=name,
@@ -139,7 +150,14 @@ def _claim_one(tables: Tables, command: Claiming) -> Claimed:
             )
         )
     execute_many(tables.connection, _TAKE, taken)
-    return Claimed(claims=claims, next_due_at=due_or_held(next_due[0]) if next_due else None)
+    if damaged:
+        _settle(tables, [Settling(each, DAMAGED, command.now) for each in damaged])
+        next_due = (command.now,)  # there may be more, and one that was held back may be due
+    return Claimed(
+        claims=claims,
+        next_due_at=due_or_held(next_due[0]) if next_due else None,
+        damaged=[(each.subscription, each.position) for each in damaged],
+    )
 
 
 def _body_bytes(row: Sequence[Any]) -> int:

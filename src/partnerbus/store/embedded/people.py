@@ -224,8 +224,16 @@ def _delivery(row: Row) -> Delivery:
         attempts=attempts,
         last=_settlement(row[12], attempts),
         redriven=redriven,
-        record=make_record(log, (position, *row[13:17])),
+        record=_record(log, (position, *row[13:17])),
     )
+
+
+def _record(log: str, row: tuple[int, int, str | None, bytes, int]) -> Record | None:
+    """The record, None if it is not what was stored: how its delivery ended can be read all the same."""
+    try:
+        return make_record(log, row)
+    except msgspec.DecodeError:
+        return None
 
 
 def _settlement(stored: bytes | None, attempts: Sequence[Attempt]) -> Settlement | None:
