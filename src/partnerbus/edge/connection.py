@@ -8,14 +8,19 @@ folded or nameless headers, bare line feeds) stays refused; tests hold it to tha
 Time is the event loop's, not the `Clock`'s: these limits are about sockets, and a test that moves a day
 forwards must not cut connections. It is counted in ticks, one for the whole server, so that a request costs
 no timer of its own.
+
+uvicorn writes an answer's head and its body one after the other, and uvloop makes a system call of each; here
+the head waits for the body.
 """
 
+import asyncio
 from enum import Enum, auto
 from typing import Protocol
 
 import msgspec
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 
@@ -50,6 +55,35 @@ class _Phase(Enum):
     BODY = auto()
 
 
+class _WholeAnswers(asyncio.Transport):
+    """A connection's transport as its answers see it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__()
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write; the head of an answer, which is not that of `100 Continue`, only with what follows."""
+        if not self._head and bytes(data[:9]) == b"HTTP/1.1 " and data[9:10] != b"1":
+            self._head = bytes(data)
+        else:
+            head, self._head = self._head, b""
+            self._transport.write(head + data if head else data)
+
+    def flush(self) -> None:
+        """Nothing follows the head that waits, if any does."""
+        if self._head:
+            self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+
 class _Refused(Exception):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
@@ -74,6 +108,14 @@ class Connection(HttpToolsProtocol):
         self._refusal = MALFORMED
         self._deaf = False
         self._stopping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn
+        super().connection_made(transport)
+        self._answers = _WholeAnswers(transport)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        cycle.transport = self._answers
+        super()._start_asgi_task(cycle, app)
 
     # -- what arrives ----------------------------------------------------------------------------------
 
@@ -118,7 +160,7 @@ class Connection(HttpToolsProtocol):
             self._stop(_Refused(431, "This request has too many headers."))
 
     def on_headers_complete(self) -> None:
-        hosts = sum(name == b"host" for name, _ in self.headers)
+        hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             self._stop(_Refused(400, "A request has exactly one Host."))
         if self.parser.should_upgrade():
@@ -177,9 +219,13 @@ class Connection(HttpToolsProtocol):
     # -- time and the end ------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
+        self._answers.flush()
         if self._phase is _Phase.BETWEEN:
             self._since = self._watch.now
-        super().on_response_complete()
+        if self.pipeline:
+            super().on_response_complete()
+        else:  # uvicorn would also set a timer, which `tick` does without
+            self.flow.resume_reading()
 
     def tick(self) -> None:
         """Judge how long the caller has kept us waiting."""

@@ -19,9 +19,9 @@ class RequestHead:
         self.method = method
         self.path = path
         self.query = query
-        self._headers: dict[bytes, tuple[bytes, ...]] = {}
+        self._headers = found = dict[bytes, tuple[bytes, ...]]()
         for name, value in headers:
-            self._headers[name] = (*self._headers.get(name, ()), value)
+            found[name] = (*found[name], value) if name in found else (value,)
 
     @property
     def names(self) -> KeysView[bytes]:
