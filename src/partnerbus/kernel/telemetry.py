@@ -1,14 +1,18 @@
 """Logs and metrics: one wide line per event and per attempt, and counters with few labels."""
 
+import asyncio
 import json
 import logging
 import sys
-from typing import TextIO
+import weakref
+from collections import deque
+from datetime import UTC, datetime
+from typing import BinaryIO, TextIO
 
 import msgspec
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from structlog.typing import FilteringBoundLogger
+from structlog.typing import EventDict, FilteringBoundLogger
 
 Log = FilteringBoundLogger
 
@@ -19,12 +23,12 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
     """A logger that writes one JSON object per line, to standard error unless told otherwise."""
     log = structlog.wrap_logger(
-        structlog.BytesLogger((stream or sys.stderr).buffer),
+        _Lines((stream or sys.stderr).buffer),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _add_timestamp,
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_line),
+            _line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )
@@ -32,10 +36,70 @@ def make_log(level: str = "info", stream: TextIO | None = None) -> Log:
     return bound
 
 
+class _Lines:
+    """Writes lines; those of one turn of an event loop together, since a system call costs more than a line.
+
+    A warning or an error is written at once, with what waits before it, and so is what is told where no loop
+    runs. What still waits when the process ends is written then.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._waiting: deque[bytes] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop that will write what waits."""
+        self._at_exit = weakref.finalize(self, _write, self._waiting, stream)
+
+    def info(self, line: bytes) -> None:
+        """Write a line at the end of this turn of the event loop."""
+        self._waiting.append(line)  # before the look at the loop, which forgets itself before it writes
+        if self._loop is None or self._loop.is_closed():
+            self._loop = _running_loop()
+            if self._loop is None:
+                _write(self._waiting, self._stream)
+            else:
+                self._loop.call_soon(self._end_of_turn)
+
+    def error(self, line: bytes) -> None:
+        """Write a line now, after those that wait."""
+        self._waiting.append(line)
+        _write(self._waiting, self._stream)
+
+    debug = info
+    warning = error
+
+    def _end_of_turn(self) -> None:
+        self._loop = None
+        _write(self._waiting, self._stream)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _write(waiting: deque[bytes], stream: BinaryIO) -> None:
+    """Write the lines that wait. Threads may do so at once: each line is taken by one of them."""
+    lines = []
+    while waiting:
+        lines.append(waiting.popleft())
+    if lines:
+        stream.write(b"\n".join([*lines, b""]))
+        stream.flush()
+
+
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
-def _line(fields: object, **_: object) -> bytes:
+def _add_timestamp(_: object, __: str, fields: EventDict) -> EventDict:
+    """When it was told; as an instant, which is written faster than it is made into text."""
+    fields["timestamp"] = datetime.now(UTC)
+    return fields
+
+
+def _line(_: object, __: str, fields: EventDict) -> bytes:
     """The fields as JSON, whatever is in them: text that is no UTF-8 is escaped."""
     try:
         return _encode(fields)
