@@ -4,28 +4,32 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from uuid import UUID
 
-from partnerbus.kernel.ids import derived_id, drawn_ids, id_text, random_id
+from partnerbus.kernel.ids import FETCHED_BYTES, ID_BYTES, Ids, derived_id, id_text
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
 def test_a_drawn_id_reads_as_a_drawn_uuid() -> None:
-    for text, value in drawn_ids(NOW, 100):
+    ids = Ids()
+    for text, value in ids.drawn(NOW, 100):
         read = UUID(text)
         assert (read.version, read.variant, read.bytes) == (4, "specified in RFC 4122", value)
         assert id_text(value) == text
-    assert UUID(random_id()).version == 4
+    assert UUID(ids.random()).version == 4
 
 
 def test_ids_are_drawn_for_each() -> None:
-    assert len({value for _, value in drawn_ids(NOW, 1_000)}) == 1_000
-    assert next(drawn_ids(NOW, 1)) != next(drawn_ids(NOW, 1))
-    assert random_id() != random_id()
+    many = 3 * FETCHED_BYTES // ID_BYTES
+    ids = Ids()
+    assert len({value for _, value in ids.drawn(NOW, many)}) == many
+    assert len({ids.random() for _ in range(many)}) == many
+    assert Ids().drawn(NOW, 1) != Ids().drawn(NOW, 1)
 
 
 def test_later_ids_are_larger() -> None:
-    batches = [[value for _, value in drawn_ids(NOW + n * MILLISECOND, 5)] for n in range(5)]
+    ids = Ids()
+    batches = [[value for _, value in ids.drawn(NOW + n * MILLISECOND, 5)] for n in range(5)]
     for earlier, later in pairwise(batches):
         assert max(earlier) < min(later)
 

@@ -11,9 +11,8 @@ import msgspec
 
 from partnerbus.api.contract import OperationContract, load_contract
 from partnerbus.api.errors import ApiError
-from partnerbus.api.json_body import read_object
 from partnerbus.api.operation import Call, Operation, Output, Services
-from partnerbus.api.validation import Checker
+from partnerbus.api.reading import Reader
 from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded
 from partnerbus.kernel.telemetry import Log, make_log
 
@@ -75,7 +74,7 @@ class Face:
         self._services = services
         self._operations = operations
         self._contract = load_contract()
-        self._checkers: dict[str, Checker] = {}
+        self._readers: dict[str, Reader] = {}
         self._log = log or make_log()
 
     def knows(self, operation: str) -> bool:
@@ -105,15 +104,14 @@ class Face:
         operation = self._operations.get(call.operation)
         if operation is None:
             raise ApiError(NOT_SUPPORTED, f"The operation {call.operation} is not supported by this server.")
-        members = read_object(body)
-        self._checker(contract).check(members)
-        output = await operation.run(self._services, call, members)
+        request = self._reader(contract, operation).read(body)
+        output = await operation.run(self._services, call, request)
         return Answer(200, _encoded(contract, output))
 
-    def _checker(self, contract: OperationContract) -> Checker:
-        found = self._checkers.get(contract.name)
+    def _reader(self, contract: OperationContract, operation: Operation) -> Reader:
+        found = self._readers.get(contract.name)
         if found is None:
-            found = self._checkers[contract.name] = Checker(contract)
+            found = self._readers[contract.name] = Reader(contract, operation)
         return found
 
     def _conflict(self, operation: str) -> ApiError:

@@ -5,7 +5,7 @@ required members, lengths, patterns, enums. An `Input` is therefore only a view,
 reads; a test holds the names of every view and answer to the model.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TypeVar
@@ -18,6 +18,7 @@ from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.ids import Ids
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics
 from partnerbus.model.quotas import Quotas, quotas_of
@@ -80,6 +81,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     quotas: Quotas = Quotas()
     room: Room = msgspec.field(default_factory=Room)
+    ids: Ids = msgspec.field(default_factory=Ids)
 
     def quotas_of(self, account: str) -> Quotas:
         """The quotas of an account."""
@@ -90,21 +92,26 @@ I = TypeVar("I", bound=Input)  # noqa: E741
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """A handler with the view of its input."""
+    """A handler with the view of its input. Those that carry events are called most, and read fastest."""
 
     input_type: type[Input]
-    run: Callable[[Services, Call, Mapping[str, object]], Awaitable[Output | None]]
+    run: Callable[[Services, Call, Input], Awaitable[Output | None]]
+    carries_events: bool = False
 
 
 def operation(
-    input_type: type[I], handler: Callable[[Services, Call, I], Awaitable[Output | None]]
+    input_type: type[I],
+    handler: Callable[[Services, Call, I], Awaitable[Output | None]],
+    *,
+    carries_events: bool = False,
 ) -> Operation:
     """An operation from its handler. A handler refuses by raising `ApiError`."""
 
-    async def run(services: Services, call: Call, members: Mapping[str, object]) -> Output | None:
-        return await handler(services, call, msgspec.convert(members, input_type))
+    def run(services: Services, call: Call, request: Input) -> Awaitable[Output | None]:
+        assert isinstance(request, input_type)
+        return handler(services, call, request)
 
-    return Operation(input_type, run)
+    return Operation(input_type, run, carries_events)
 
 
 def epoch_seconds(instant: datetime) -> float:

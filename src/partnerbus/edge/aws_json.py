@@ -19,7 +19,7 @@ from partnerbus.edge.authenticate import Authenticator, Caller
 from partnerbus.edge.body import BodyReader, Disconnected, Receive, decoded
 from partnerbus.edge.head import RequestHead
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
-from partnerbus.kernel.ids import random_id
+from partnerbus.kernel.ids import Ids
 from partnerbus.kernel.telemetry import Log, Metrics
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
@@ -59,10 +59,11 @@ class AwsJson:
         self._count_of = lru_cache(COUNTERS_REMEMBERED)(metrics.requests.labels)
         self._seconds_of = lru_cache(COUNTERS_REMEMBERED)(metrics.request_seconds.labels)
         self._log = log
+        self._ids = Ids()
 
     async def serve(self, head: RequestHead, receive: Receive, send: Send) -> None:
         """Answer one request, unless the caller goes away first."""
-        request_id = random_id()
+        request_id = self._ids.random()
         operation = requested_operation(head)
         exchange = _Exchange(request_id, operation)
         try:

@@ -50,9 +50,10 @@ class Publisher:
         except Exception as error:
             self.refused(records, str(error), request_id)
             raise
-        for record in stored:
-            self._news(record.log, record.position)
-            if self._backpressure is not None:
+        for log, newest in {record.log: record.position for record in stored}.items():
+            self._news(log, newest)
+        if self._backpressure is not None:
+            for record in stored:
                 self._backpressure.stored(record.log)
         if self._bus_logs is not None:
             self._bus_logs.stored(stored, request_id)

@@ -6,32 +6,47 @@ drawn UUID; 74 bits of it are.
 """
 
 import os
-from collections.abc import Iterator
 from datetime import datetime
 from hashlib import blake2b
 from uuid import UUID
 
 ID_BYTES = 16
+FETCHED_BYTES = 4_096
 _TIME_BYTES = 6
 _DRAWN_BYTES = ID_BYTES - _TIME_BYTES
 
 
-def drawn_ids(now: datetime, count: int) -> Iterator[tuple[str, bytes]]:
-    """So many new ids, each with its sixteen bytes; one draw for all of them."""
-    time, drawn = _milliseconds(now), os.urandom(_DRAWN_BYTES * count)
-    for start in range(0, len(drawn), _DRAWN_BYTES):
-        yield _shaped(time + drawn[start : start + _DRAWN_BYTES])
+class Ids:
+    """Draws ids. Random bytes are fetched many at once: the system call costs more than an id does.
+
+    It belongs to one process: a copy in another one would draw the same.
+    """
+
+    def __init__(self) -> None:
+        self._fetched = b""
+        self._used = 0
+
+    def drawn(self, now: datetime, count: int) -> list[tuple[str, bytes]]:
+        """So many new ids, each with its sixteen bytes."""
+        time, draw = _milliseconds(now), self._draw
+        return [_shaped(time + draw(_DRAWN_BYTES)) for _ in range(count)]
+
+    def random(self) -> str:
+        """An id of no time."""
+        return _shaped(self._draw(ID_BYTES))[0]
+
+    def _draw(self, size: int) -> bytes:
+        start = self._used
+        if start + size > len(self._fetched):
+            self._fetched, start = os.urandom(FETCHED_BYTES), 0
+        self._used = start + size
+        return self._fetched[start : self._used]
 
 
 def derived_id(at: datetime, *parts: str) -> bytes:
     """The id of what happened `at` that time and is told by `parts`: the same however often one asks."""
     digest = blake2b("\0".join(parts).encode(), digest_size=_DRAWN_BYTES).digest()
     return _shaped(_milliseconds(at) + digest)[1]
-
-
-def random_id() -> str:
-    """An id of no time."""
-    return _shaped(os.urandom(ID_BYTES))[0]
 
 
 def id_text(value: bytes) -> str:

@@ -5,10 +5,8 @@ answer, even if no entry is left (recorded). All entries that are taken go to th
 """
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -43,7 +41,7 @@ from partnerbus.api.v1.partner_sources import partner_operation
 from partnerbus.engine import publish
 from partnerbus.engine.sources import AcceptAndDrop, AcceptInto, Reject, judge
 from partnerbus.kernel.errors import StoreOverloaded
-from partnerbus.kernel.ids import drawn_ids, id_text
+from partnerbus.kernel.ids import id_text
 from partnerbus.model.arns import DEFAULT_BUS
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.detail import compact_detail
@@ -63,6 +61,9 @@ RESERVED_SOURCES = "aws."
 """Sources that PutEvents refuses."""
 
 BEHIND = EntryRefusal(THROTTLED, publish.BEHIND)
+
+REFUSED = "refused"
+"""What became of an entry that was not taken, as metrics say it."""
 
 NOT_A_PARTNER = "The account is not that of a registered partner."
 
@@ -141,21 +142,29 @@ async def put_partner_events(
     if call.partner is None and not call.any_partner:
         raise access_denied(NOT_A_PARTNER)
     now = services.clock.now()
+    known: dict[str, Destination] = {}  # nothing changes within a call, and most entries name the same source
 
-    @cache  # nothing changes between the entries of a call, and most name the same source
-    def bus_of(source: str) -> Destination:
-        verdict = judge(services.catalog, call.region, source, call.partner, call.any_partner, now)
-        match verdict:
-            case AcceptInto(bus):
-                return Into(bus, bus.account)
-            case AcceptAndDrop():
-                return Drop()
-            case Reject.NOT_THE_PARTNERS:
-                return EntryRefusal(ACCESS_DENIED, f"Not authorized for event source {source}.")
-            case Reject.NO_SUCH_SOURCE:
-                return EntryRefusal(NO_SUCH_SOURCE, f"Event source {source} does not exist.")
+    def destination(entry: PutPartnerEventsEntry) -> Destination:
+        found = known.get(entry.source)
+        if found is None:
+            found = known[entry.source] = _bus_of(services, call, entry.source, now)
+        return found
 
-    return await _put(services, call, request.entries, lambda entry: bus_of(entry.source))
+    return await _put(services, call, request.entries, destination)
+
+
+def _bus_of(services: Services, call: Call, source: str, now: datetime) -> Destination:
+    """Where the entries of a partner's source go."""
+    verdict = judge(services.catalog, call.region, source, call.partner, call.any_partner, now)
+    match verdict:
+        case AcceptInto(bus):
+            return Into(bus, bus.account)
+        case AcceptAndDrop():
+            return Drop()
+        case Reject.NOT_THE_PARTNERS:
+            return EntryRefusal(ACCESS_DENIED, f"Not authorized for event source {source}.")
+        case Reject.NO_SUCH_SOURCE:
+            return EntryRefusal(NO_SUCH_SOURCE, f"Event source {source} does not exist.")
 
 
 # -- what both have in common ------------------------------------------------------------------------------
@@ -174,20 +183,21 @@ async def _put(
     """Judge the entries in their order, store what is taken, and tell of each."""
     check_total_size(entries, services.limits)
     now = services.clock.now()
-    taking = _taking(services, destination)
+    taking, time = _taking(services, destination), event_time(now)
     verdicts = [
-        _judge(entry, taking, ids, now)
-        for entry, ids in zip(entries, drawn_ids(now, len(entries)), strict=True)
+        _judge(entry, taking, ids, time)
+        for entry, ids in zip(entries, services.ids.drawn(now, len(entries)), strict=True)
     ]
     records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
     if BEHIND in verdicts and not any(isinstance(verdict, _Taken) for verdict in verdicts):
         raise StoreOverloaded
     if records:
         await services.publisher.publish(records, call.request_id)
-    for became, count in Counter(map(_what_became, verdicts)).items():
-        services.metrics.entries.labels(call.operation, became).inc(count)
-    results = tuple(_result(verdict) for verdict in verdicts)
-    failed = sum(result.error_code is not None for result in results)
+    became = [_what_became(verdict) for verdict in verdicts]
+    for each in set(became):
+        services.metrics.entries.labels(call.operation, each).inc(became.count(each))
+    results = tuple([_result(verdict) for verdict in verdicts])
+    failed = became.count(REFUSED)
     if failed:
         _tell_refused(services, call, zip(entries, verdicts, strict=True), destination)
     return PutEventsOutput(failed_entry_count=failed, entries=results)
@@ -221,8 +231,8 @@ def _tell_refused(
             continue
         found = destination(entry)
         if isinstance(found, Into):
-            [ids] = drawn_ids(now, 1)
-            time = event_time(now if _time_refusal(entry) is not None else _time(entry, now))
+            [ids] = services.ids.drawn(now, 1)
+            time = event_time(now) if _time_refusal(entry) is not None else _time(entry, event_time(now))
             event = _event(entry, found, ids[0], time, entry.detail.encode(errors="replace"))
             record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
             services.publisher.refused([record], verdict.message, call.request_id)
@@ -245,7 +255,7 @@ def _utf8_bytes(text: str) -> int:
 
 
 def _judge(
-    entry: E, destination: Callable[[E], Destination], ids: tuple[str, bytes], now: datetime
+    entry: E, destination: Callable[[E], Destination], ids: tuple[str, bytes], now: str
 ) -> _Taken | EntryRefusal:
     refusal = _argument_refusal(entry)
     if refusal is not None:
@@ -258,7 +268,7 @@ def _judge(
         return EntryRefusal(MALFORMED_DETAIL, "Detail is malformed.")
     if isinstance(found, Drop):
         return _Taken(ids[0])
-    event = _event(entry, found, ids[0], event_time(_time(entry, now)), detail)
+    event = _event(entry, found, ids[0], _time(entry, now), detail)
     record = NewRecord(log=found.bus.log, dedup_id=ids[1], event=event)
     return _Taken(ids[0], _with_replica(record, found))
 
@@ -276,8 +286,8 @@ def _event(entry: AnyEntry, found: Into, event_id: str, time: str, detail: bytes
     )
 
 
-def _time(entry: AnyEntry, now: datetime) -> datetime:
-    return now if entry.time is None else from_epoch_seconds(math.floor(entry.time))
+def _time(entry: AnyEntry, now: str) -> str:
+    return now if entry.time is None else event_time(from_epoch_seconds(math.floor(entry.time)))
 
 
 def _with_replica(record: NewRecord, found: Into) -> Sequence[NewRecord]:
@@ -303,13 +313,9 @@ def _with_replica(record: NewRecord, found: Into) -> Sequence[NewRecord]:
 
 def _argument_refusal(entry: AnyEntry) -> EntryRefusal | None:
     """What is wrong with the arguments of an entry. An empty text counts as none (assumed)."""
-    for name, value in (
-        ("Source", entry.source),
-        ("DetailType", entry.detail_type),
-        ("Detail", entry.detail),
-    ):
-        if not value:
-            return invalid_argument(name, f"{name} is a required argument.")
+    if not (entry.source and entry.detail_type and entry.detail):
+        name = "Source" if not entry.source else "DetailType" if not entry.detail_type else "Detail"
+        return invalid_argument(name, f"{name} is a required argument.")
     if len(entry.detail_type) > DETAIL_TYPE_CHARACTERS:
         return invalid_argument(
             "DetailType", f"DetailType is longer than {DETAIL_TYPE_CHARACTERS} characters."
@@ -331,12 +337,14 @@ def _result(verdict: _Taken | EntryRefusal) -> ResultEntry:
 
 def _what_became(verdict: _Taken | EntryRefusal) -> str:
     if isinstance(verdict, EntryRefusal):
-        return "refused"
+        return REFUSED
     return "accepted" if verdict.records else "dropped"
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "PutEvents": operation(PutEventsInput, put_events),
-    "PutPartnerEvents": partner_operation(operation(PutPartnerEventsInput, put_partner_events)),
+    "PutEvents": operation(PutEventsInput, put_events, carries_events=True),
+    "PutPartnerEvents": partner_operation(
+        operation(PutPartnerEventsInput, put_partner_events, carries_events=True)
+    ),
 }
 """The operations of this module."""

@@ -1,6 +1,6 @@
 """The partner's side of partner sources: offer, withdraw, look."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 
 from partnerbus.api.errors import ApiError, already_exists, invalid_state, not_found
 from partnerbus.api.operation import Call, Input, Operation, Output, Services, epoch_seconds, operation
@@ -81,11 +81,11 @@ def check_region(services: Services, call: Call) -> None:
 def partner_operation(whole: Operation) -> Operation:
     """An operation about partner sources: not available in regions that have none (documented)."""
 
-    async def run(services: Services, call: Call, members: Mapping[str, object]) -> Output | None:
+    def run(services: Services, call: Call, request: Input) -> Awaitable[Output | None]:
         check_region(services, call)
-        return await whole.run(services, call, members)
+        return whole.run(services, call, request)
 
-    return Operation(whole.input_type, run)
+    return Operation(whole.input_type, run, whole.carries_events)
 
 
 def no_such_source(name: str) -> ApiError:
