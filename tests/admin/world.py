@@ -17,8 +17,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from types_boto3_events import EventBridgeClient
+from yarl import URL
 
-from partnerbus.api.admin.face import ErrorBody
+from partnerbus.api.admin.request import ErrorBody
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.exchange import TraceLevel
@@ -181,7 +182,6 @@ async def _run(call: Any, **members: Any) -> Any:
     return await asyncio.to_thread(call, **members)
 
 
-def _as_is(url: str) -> Any:
-    from yarl import URL
-
+def _as_is(url: str) -> URL:
+    """The URL as it was signed."""
     return URL(url, encoded=True)

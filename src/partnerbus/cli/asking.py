@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from partnerbus.api.admin import AdminAnswer
-from partnerbus.api.admin.face import ErrorBody
+from partnerbus.api.admin.request import ErrorBody
 from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.cli.reach import reach
 from partnerbus.node.folder import DataFolder

@@ -31,38 +31,37 @@ from partnerbus.api.admin import (
     verdicts,
     webhooks,
 )
-from partnerbus.api.admin.request import AdminRefused, AdminServices, AnyRoute, Request
+from partnerbus.api.admin.openapi import with_description
+from partnerbus.api.admin.request import AdminRefused, AdminServices, AnyRoute, ErrorBody, Request
 from partnerbus.api.admin.viewer import Viewer
 from partnerbus.engine.accounts import AccountExists, AccountNotFound, AccountRefused
 from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreError
 
-ROUTES: Sequence[AnyRoute] = (
-    *accounts.ROUTES,
-    *backtests.ROUTES,
-    *bus_logs.ROUTES,
-    *clock.ROUTES,
-    *connections.ROUTES,
-    *deliveries.ROUTES,
-    *endpoints.ROUTES,
-    *events.ROUTES,
-    *health.ROUTES,
-    *logs.ROUTES,
-    *patterns.ROUTES,
-    *quotas.ROUTES,
-    *redriving.ROUTES,
-    *reset.ROUTES,
-    *sources.ROUTES,
-    *status.ROUTES,
-    *tail.ROUTES,
-    *targets.ROUTES,
-    *traces.ROUTES,
-    *verdicts.ROUTES,
-    *webhooks.ROUTES,
+ROUTES: Sequence[AnyRoute] = with_description(
+    (
+        *accounts.ROUTES,
+        *backtests.ROUTES,
+        *bus_logs.ROUTES,
+        *clock.ROUTES,
+        *connections.ROUTES,
+        *deliveries.ROUTES,
+        *endpoints.ROUTES,
+        *events.ROUTES,
+        *health.ROUTES,
+        *logs.ROUTES,
+        *patterns.ROUTES,
+        *quotas.ROUTES,
+        *redriving.ROUTES,
+        *reset.ROUTES,
+        *sources.ROUTES,
+        *status.ROUTES,
+        *tail.ROUTES,
+        *targets.ROUTES,
+        *traces.ROUTES,
+        *verdicts.ROUTES,
+        *webhooks.ROUTES,
+    )
 )
-
-
-class ErrorBody(msgspec.Struct, frozen=True):
-    error: str
 
 
 class AdminFace:

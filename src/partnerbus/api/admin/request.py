@@ -27,6 +27,12 @@ class AdminRefused(PartnerbusError):
         self.status = status
 
 
+class ErrorBody(msgspec.Struct, frozen=True):
+    """What is answered to whoever cannot be answered: a sentence."""
+
+    error: str
+
+
 class Running(msgspec.Struct, frozen=True, kw_only=True):
     """The server, if one runs: where it listens and since when."""
 
