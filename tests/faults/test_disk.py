@@ -4,18 +4,21 @@ Each run of the harness counts at its end, by number and by ledger, what was ack
 and after.
 """
 
+import asyncio
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from partnerbus.testing.crash import PARTNER, SOURCE, Trouble, crash_run
+from partnerbus.testing.crash import CUSTOMER, PARTNER, SOURCE, Trouble, crash_run
 from partnerbus.testing.server_process import ServerProcess
 from partnerbus.testing.wire import Wire, WireError
 from tests.faults.disk import Disk, State
 from tests.faults.launch_filtered import NUMBERS
+from tests.node.deliver import OPEN
 
 pytestmark = [
     pytest.mark.fault,
@@ -28,6 +31,13 @@ pytestmark = [
 
 RETRIED_BY_SDKS = "InternalException"
 """Sent with status 500, which every SDK takes for a reason to try again."""
+
+REASONS = (
+    (State.FULL, "is full: make room"),
+    (State.UNSYNCED, "disk I/O error"),
+    (State.READ_ONLY, "disk I/O error"),
+)
+"""What the node says of each state."""
 
 ENOUGH = 1_000
 """After so many events even a file that had room to spare must grow."""
@@ -45,6 +55,18 @@ async def put_one(wire: Wire) -> None:
     await wire.call("PutPartnerEvents", Entries=[entry])
 
 
+async def readiness(server: ServerProcess) -> tuple[int, str]:
+    """The status of /readyz, and what of the reasons below it names."""
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/readyz") as answer:
+        text = await answer.text()
+        return answer.status, next((why for _, why in REASONS if why in text), "")
+
+
+async def ready_again(server: ServerProcess) -> None:
+    while await readiness(server) != (200, ""):  # noqa: ASYNC110 - nobody tells of it
+        await asyncio.sleep(0.01)
+
+
 async def first_refusal(server: ServerProcess) -> WireError:
     async with Wire(server.url, PARTNER) as wire:
         for _ in range(ENOUGH):
@@ -55,14 +77,7 @@ async def first_refusal(server: ServerProcess) -> WireError:
     pytest.fail("everything was acknowledged")
 
 
-@pytest.mark.parametrize(
-    ("state", "why"),
-    [
-        (State.FULL, "is full: make room"),
-        (State.UNSYNCED, "disk I/O error"),
-        (State.READ_ONLY, "disk I/O error"),
-    ],
-)
+@pytest.mark.parametrize(("state", "why"), REASONS)
 async def test_a_disk_that_fails_and_is_mended(tmp_path: Path, disk: Disk, state: State, why: str) -> None:
     log = tmp_path / "log"
 
@@ -73,12 +88,14 @@ async def test_a_disk_that_fails_and_is_mended(tmp_path: Path, disk: Disk, state
         assert refusal.code == RETRIED_BY_SDKS
         assert disk.refused
         if state is not State.FULL:  # a full disk still takes what fits into the file as it is
+            assert await readiness(server) == (503, why)
             async with Wire(server.url, PARTNER) as wire:
                 for _ in range(20):
                     with pytest.raises(WireError, match=RETRIED_BY_SDKS):
                         await put_one(wire)
         assert log.read_text().count(why) > said_before
         disk.state = State.FINE
+        await ready_again(server)
 
     report = await crash_run(tmp_path, [Trouble(fail)] * 2, events=200, program=disk.program)
     assert report.faults() == []
@@ -125,3 +142,24 @@ async def test_power_cuts(tmp_path: Path, disk: Disk) -> None:
 
     report = await crash_run(tmp_path, [Trouble(cut)] * 6, events=200, program=disk.program)
     assert report.faults() == []
+
+
+@pytest.mark.timeout(180)
+async def test_a_node_on_a_full_disk_is_not_ready_until_there_is_room(tmp_path: Path, disk: Disk) -> None:
+    async with ServerProcess(tmp_path / "data", *OPEN, program=disk.program) as server:
+        assert await readiness(server) == (200, "")
+        async with Wire(server.url, CUSTOMER) as wire:
+            await put_large(wire)
+            disk.state = State.FULL
+            with pytest.raises(WireError, match=RETRIED_BY_SDKS):
+                await put_large(wire, times=ENOUGH)
+            assert await readiness(server) == (503, "is full: make room")
+            disk.state = State.FINE
+            await ready_again(server)
+            await put_large(wire)
+
+
+async def put_large(wire: Wire, times: int = 1) -> None:
+    entry = {"Source": "shop", "DetailType": "order", "Detail": '{"filler":"' + "x" * 200_000 + '"}'}
+    for _ in range(times):
+        await wire.call("PutEvents", Entries=[entry])

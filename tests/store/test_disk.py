@@ -43,6 +43,19 @@ def broken_disk(more: int = 8_192) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+async def test_a_probe_finds_out_whether_the_disk_takes_anything(maker: EmbeddedMaker) -> None:
+    store = await maker.open()
+    stored = await fill(store, 10)
+    wal = maker.folder / "partnerbus.db-wal"
+    before = wal.stat().st_size
+    await store.probe()
+    assert wal.stat().st_size > before
+    with broken_disk(wal.stat().st_size), pytest.raises(StoreUnavailable, match=r"partnerbus\.db"):
+        await store.probe()
+    await store.probe()
+    assert await store.read("log", START) == stored
+
+
 async def test_a_full_disk_refuses_and_recovers(maker: EmbeddedMaker) -> None:
     store = await maker.open()
     await fill(store, 10)

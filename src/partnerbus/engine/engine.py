@@ -13,6 +13,7 @@ from partnerbus.engine.attempts import Attempts, Ended
 from partnerbus.engine.backpressure import Backpressure, Bounds
 from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.disk_health import DiskHealth
 from partnerbus.engine.dispatcher import Dispatcher
 from partnerbus.engine.gates import Gates
 from partnerbus.engine.lanes import Room
@@ -135,8 +136,14 @@ class Engine:
         self._routers = Routers(routing, self._changed.set)
         self._replays = Replays(catalog, routing, replay_pace, self._changed)
         self._backpressure = Backpressure(store, log, bounds)
+        self._disk_health = DiskHealth(store)
         self.publisher = Publisher(
-            store, self._routers.news, bus_logs, replay_pace.saw_live, self._backpressure
+            store,
+            self._routers.news,
+            bus_logs,
+            replay_pace.saw_live,
+            self._backpressure,
+            self._disk_health,
         )
         self._schedules = Schedules(catalog, clock, log, self._changed.set)
         self._gates = gates
@@ -175,15 +182,11 @@ class Engine:
         self._health.judged(claim, ended)
         self.tallies.judged(claim, ended)
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether every part runs."""
-        return self._supervisor.is_ready
-
-    @property
-    def down(self) -> frozenset[str]:
-        """The parts that crashed and have not been started again yet."""
-        return self._supervisor.down
+    def trouble(self) -> str | None:
+        """Why events cannot be taken or moved now, as a sentence; None if they can."""
+        if not self._supervisor.is_ready:
+            return f"Not running: {', '.join(sorted(self._supervisor.down)) or 'everything'}."
+        return self._disk_health.ask()
 
     @property
     def held(self) -> Mapping[str, datetime]:
@@ -230,6 +233,7 @@ class Engine:
         await self._supervisor.stop()
         await self._routers.finish()
         await self._backpressure.finish()
+        await self._disk_health.finish()
         await self._dispatcher.drain(grace)
 
 

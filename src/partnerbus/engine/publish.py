@@ -6,7 +6,8 @@ import msgspec
 
 from partnerbus.engine.backpressure import Backpressure
 from partnerbus.engine.bus_logs import BusLogs
-from partnerbus.kernel.errors import StoreOverloaded
+from partnerbus.engine.disk_health import DiskHealth
+from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.ids import derived_id, id_text
 from partnerbus.model import arns
 from partnerbus.model.delivery import NewRecord, Record
@@ -34,12 +35,14 @@ class Publisher:
         bus_logs: BusLogs | None = None,
         saw_live: Callable[[], None] = lambda: None,
         backpressure: Backpressure | None = None,
+        disk_health: DiskHealth | None = None,
     ) -> None:
         self._store = store
         self._news = news
         self._bus_logs = bus_logs
         self._saw_live = saw_live
         self._backpressure = backpressure
+        self._disk_health = disk_health
 
     async def publish(self, records: Sequence[NewRecord], request_id: str | None = None) -> Sequence[Record]:
         """Store the records, all or none; they are on disk when this returns."""
@@ -48,8 +51,12 @@ class Publisher:
         try:
             stored = await self._store.append(records)
         except Exception as error:
+            if isinstance(error, StoreUnavailable) and self._disk_health is not None:
+                self._disk_health.refused(str(error))
             self.refused(records, str(error), request_id)
             raise
+        if self._disk_health is not None:
+            self._disk_health.took()
         for log, newest in {record.log: record.position for record in stored}.items():
             self._news(log, newest)
         if self._backpressure is not None:

@@ -302,7 +302,7 @@ class Node:
             authenticator=self._make_authenticator(),
             admin=FrontAdmin(self._gate, self._inside),
             operator_token=self._token,
-            ready=lambda: _not_ready(self._inside().engine),
+            ready=lambda: self._inside().engine.trouble(),
             clock=SystemClock(),
             failpoints=self._failpoints,
             metrics=self.metrics,
@@ -366,10 +366,3 @@ class Node:
 
 def _path(text: str) -> Path | None:
     return Path(text) if text else None
-
-
-def _not_ready(engine: Engine) -> str | None:
-    if engine.is_ready:
-        return None
-    down = ", ".join(sorted(engine.down)) or "everything"
-    return f"Not running: {down}."

@@ -329,6 +329,9 @@ class RegistryStore(Protocol):
 class Store(LogStore, CursorStore, DeliveryStore, RegistryStore, Protocol):
     """The whole seam."""
 
+    async def probe(self) -> None:
+        """Write something **on disk** that changes nothing: whether the store takes events at all."""
+
     async def reset(self, keep: Sequence[str]) -> None:
         """Forget every log, cursor and delivery, and each value of the registry whose key begins with none of
         `keep`, **on disk**: all of it or, whatever happens meanwhile, nothing.

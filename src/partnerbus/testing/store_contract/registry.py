@@ -118,6 +118,7 @@ class CloseContract:
             store.get("k"),
             store.put("k", b"", 0),
             store.list(""),
+            store.probe(),
             store.reset([]),
             anext(changes),
         ]
