@@ -52,26 +52,35 @@ def client(url: str, account: str) -> EventBridgeClient:
 
 
 @asynccontextmanager
-async def running_server(sink: str, *, fill: Fill | None = None) -> AsyncIterator[ServerProcess]:
-    """A server with both accounts, a source and its bus, and a rule that sends some events to `sink`."""
+async def running_server(sink: str, *options: str, fill: Fill | None = None) -> AsyncIterator[ServerProcess]:
+    """A server with both accounts, a source and its bus, and a rule that sends some events to `sink`.
+
+    `options` are more of those of `serve`.
+    """
     with tempfile.TemporaryDirectory(prefix="partnerbus-bench-") as folder:
         data = Path(folder) / "data"
         await asyncio.to_thread(make_accounts, data)
-        async with _serving(data) as server:
+        async with _serving(data, *options) as server:
             await prepare(server.url, sink)
             if fill is None:
                 yield server
                 return
         await fill(data)
-        async with _serving(data) as server:
+        async with _serving(data, *options) as server:
             yield server
 
 
 @asynccontextmanager
-async def _serving(data: Path) -> AsyncIterator[ServerProcess]:
-    async with ServerProcess(data, "--allow-private-targets", "--no-throttling") as server:
+async def _serving(data: Path, *options: str) -> AsyncIterator[ServerProcess]:
+    async with ServerProcess(data, "--allow-private-targets", "--no-throttling", *options) as server:
         os.sched_setaffinity(server.pid, {0})
         yield server
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has had of the processor, its own and the system's on its behalf."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_bytes(pid: int) -> int:

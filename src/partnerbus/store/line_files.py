@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,10 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.telemetry import Log
 
 WAITING_BYTES = 8 * 1024 * 1024
+ENOUGH_BYTES = WAITING_BYTES // 8
+GATHERING = timedelta(milliseconds=100)
+"""How long lines wait for others, unless there are enough of them: each write is a turn of a thread."""
+
 FILES = 16
 """The bounds are kept by deleting whole files, so there are about as many; each has its part of both."""
 
@@ -113,6 +118,7 @@ class LineFiles:
         self._waiting_bytes = 0
         self._too_many = 0
         self._anything = asyncio.Event()
+        self._enough = asyncio.Event()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lines")
 
     def put(self, line: bytes) -> None:
@@ -123,11 +129,16 @@ class LineFiles:
         self._waiting.append(line + b"\n")
         self._waiting_bytes += len(line)
         self._anything.set()
+        if self._waiting_bytes >= ENOUGH_BYTES:
+            self._enough.set()
 
     async def run(self) -> None:
         """Write what is put, until cancelled."""
         while True:
             await self._anything.wait()
+            with suppress(TimeoutError):
+                async with self._clock.timeout(GATHERING):
+                    await self._enough.wait()
             await self.flush()
 
     async def find(self, pick: Callable[[bytes], T | None], limit: int, having: bytes = b"") -> Sequence[T]:
@@ -141,6 +152,7 @@ class LineFiles:
         too_many, self._too_many = self._too_many, 0
         self._waiting_bytes = 0
         self._anything.clear()
+        self._enough.clear()
         try:
             await self._in_thread(partial(self._writer.write, lines, self._clock.now()))
         except OSError as error:

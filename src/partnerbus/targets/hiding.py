@@ -8,15 +8,21 @@ from urllib.parse import quote, quote_plus
 HIDDEN = "***"
 
 
-def hide(text: str, secrets: Collection[str], *, is_cut: bool = False) -> str:
-    """`text` with every secret hidden. If it was cut, what could be the first part of one goes with it."""
-    # No spelling is shorter than its secret, so a short text holds none of the long ones.
-    spelled = {spelling for secret in secrets if len(secret) <= len(text) for spelling in _spellings(secret)}
-    for spelling in sorted(spelled, key=len, reverse=True):
-        text = text.replace(spelling, HIDDEN)
-    if is_cut:  # perhaps within a secret
-        text = text[: max(0, len(text) - max(map(len, spelled), default=0))]
-    return text
+class Hider:
+    """Hides some secrets, in text after text."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        spelled = {spelling for secret in secrets for spelling in _spellings(secret)}
+        self._spelled = sorted(spelled, key=len, reverse=True)
+
+    def hide(self, text: str, *, is_cut: bool = False) -> str:
+        """`text` with every secret hidden. If it was cut, what could be the first part of one goes, too."""
+        for spelling in self._spelled:
+            if spelling in text:
+                text = text.replace(spelling, HIDDEN)
+        if is_cut and self._spelled:  # perhaps within a secret
+            text = text[: max(0, len(text) - len(self._spelled[0]))]
+        return text
 
 
 def _spellings(secret: str) -> set[str]:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.reply import BODY_HEAD_BYTES, ErrorCode, Reply
-from partnerbus.targets.hiding import hide
+from partnerbus.targets.hiding import Hider
 from partnerbus.targets.outbound import BODY_LIMIT_BYTES, OutboundResponse
 
 RETRIED_STATUSES = frozenset({401, 407, 409, 429})
@@ -21,7 +21,7 @@ _MOST_DIGITS = 9
 
 def judge(answer: OutboundResponse, who: str, clock: Clock, secrets: Collection[str] = ()) -> Reply:
     """The reply of `who` answered; no text of `secrets` that was sent back is kept."""
-    head = readable_head(answer, secrets, BODY_HEAD_BYTES)
+    head = readable_head(answer, Hider(secrets), BODY_HEAD_BYTES) if answer.body else ""
     if 200 <= answer.status < 300:
         return Reply(status=answer.status, body_head=head)
     return Reply(
@@ -49,13 +49,13 @@ def _retry_after(text: str | None, clock: Clock) -> timedelta | None:
     return max(timedelta(0), instant - clock.now())
 
 
-def readable_head(answer: OutboundResponse, secrets: Collection[str], most: int) -> str:
+def readable_head(answer: OutboundResponse, hider: Hider, most: int) -> str:
     """The first `most` bytes of an answer's text, unpacked, with no secret that the target has sent back."""
     if not answer.body:
         return ""
     body = _readable(answer)
     is_cut = max(len(body), len(answer.body)) >= BODY_LIMIT_BYTES
-    text = hide(body.decode("utf-8", "replace"), secrets, is_cut=is_cut)
+    text = hider.hide(body.decode("utf-8", "replace"), is_cut=is_cut)
     return text.encode()[:most].decode("utf-8", "ignore")
 
 

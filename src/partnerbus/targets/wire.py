@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 
 from partnerbus.model.exchange import BODY_SHOWN_BYTES, Answered, Sent
 from partnerbus.model.reply import Reply
-from partnerbus.targets.hiding import HIDDEN, hide
+from partnerbus.targets.hiding import HIDDEN, Hider
 from partnerbus.targets.http_answer import readable_head
 from partnerbus.targets.outbound import OutboundFailure, OutboundRequest, OutboundResponse
 
@@ -23,12 +23,13 @@ class Wire:
     `secrets` are the texts that must not be seen, whoever sent them.
     """
 
-    __slots__ = ("_answer", "_request", "_secrets")
+    __slots__ = ("_answer", "_hider", "_request", "_secrets")
 
     def __init__(self) -> None:
         self._request: OutboundRequest | None = None
         self._answer: OutboundResponse | None = None
         self._secrets: Collection[str] = ()
+        self._hider: Hider | None = None
 
     def note(
         self,
@@ -45,12 +46,12 @@ class Wire:
         """What was sent: the request, or without one the target's input."""
         request = self._request
         if request is None:
-            return Sent(body=_shown(payload, ()), body_bytes=len(payload))
+            return Sent(body=_shown(payload, self._hiding), body_bytes=len(payload))
         return Sent(
             method=request.method,
-            url=hide(request.url, self._secrets),
+            url=self._hiding.hide(request.url),
             headers=self._headers(request.headers),
-            body=_shown(request.body, self._secrets),
+            body=_shown(request.body, self._hiding),
             body_bytes=len(request.body),
         )
 
@@ -61,22 +62,28 @@ class Wire:
             return Answered(
                 status=answer.status,
                 headers=self._headers(answer.headers),
-                body=readable_head(answer, self._secrets, BODY_SHOWN_BYTES),
+                body=readable_head(answer, self._hiding, BODY_SHOWN_BYTES),
                 body_bytes=len(answer.body),
             )
         if self._request is not None or (reply.status is None and not reply.body_head):
             return None
         return Answered(status=reply.status, body=reply.body_head, body_bytes=len(reply.body_head.encode()))
 
+    @property
+    def _hiding(self) -> Hider:
+        if self._hider is None:
+            self._hider = Hider(self._secrets)
+        return self._hider
+
     def _headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {
-            name: HIDDEN if name.lower() in HIDDEN_HEADERS else hide(value, self._secrets)
+            name: HIDDEN if name.lower() in HIDDEN_HEADERS else self._hiding.hide(value)
             for name, value in headers.items()
         }
 
 
-def _shown(body: bytes, secrets: Collection[str]) -> str:
+def _shown(body: bytes, hider: Hider) -> str:
     """The first of a body, without what may be the beginning of a secret whose end was not looked at."""
     most = BODY_SHOWN_BYTES + LONGEST_SPELLING
-    text = hide(body[:most].decode("utf-8", "replace"), secrets, is_cut=len(body) > most)
+    text = hider.hide(body[:most].decode("utf-8", "replace"), is_cut=len(body) > most)
     return text.encode()[:BODY_SHOWN_BYTES].decode("utf-8", "ignore")
