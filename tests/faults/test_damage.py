@@ -66,3 +66,34 @@ async def test_a_changed_event_is_named_and_reaches_nobody(tmp_path: Path) -> No
             await put(server, "test", "behind it")
             await until(lambda: any(b"behind it" in request.body for request in receiver.requests))
         assert not any(CHANGED.encode() in request.body for request in receiver.requests)
+
+
+async def test_damage_in_the_middle_of_the_wal_is_named_and_what_is_before_arrives(
+    tmp_path: Path,
+) -> None:
+    data, log = tmp_path / "data", tmp_path / "log"
+    wal = data / "partnerbus.db-wal"
+    async with Receiver() as receiver:
+        receiver.script("/", Respond(status=503))
+        server = ServerProcess(data, *OPEN, "--test-clock", log=log)
+        await server.start()
+        await deliver_to(f"{receiver.url}/", server.url)
+        for number in range(10):
+            await put(server, "test", f"number {number}")
+        await server.kill()
+        content = wal.read_bytes()
+        at = content.index(b"number 5")
+        wal.write_bytes(content[:at] + b"nymber 5" + content[at + 8 :])
+        receiver.script("/", Respond())
+        before = len(receiver.requests)
+        async with server, Operator(data) as operator:
+            assert f"{wal} was damaged in the middle" in log.read_text()
+            await put(server, "test", "after it")
+            while (await operator.ledger(CUSTOMER, "default")).pending:
+                await operator.shift_clock(timedelta(minutes=10))
+        bodies = [request.body for request in receiver.requests[before:]]
+        for number in range(5):
+            assert any(f"number {number}".encode() in body for body in bodies)
+        assert any(b"after it" in body for body in bodies)
+        assert not any(b"nymber" in body for body in bodies)
+        assert b"nymber" in (data / "partnerbus.db-wal.damaged").read_bytes()

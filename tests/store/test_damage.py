@@ -94,6 +94,60 @@ async def test_no_page_is_served_as_the_disk_made_it(maker: EmbeddedMaker, tmp_p
     assert detected
 
 
+WAL, WAL_HEADER, FRAME, COMMIT = "partnerbus.db-wal", 32, 24 + PAGE, slice(4, 8)
+
+
+def last_commits(wal: bytes) -> tuple[int, int]:
+    """How many frames there are, and the first one of the last commit."""
+    frames = [wal[at : at + FRAME] for at in range(WAL_HEADER, len(wal) - FRAME + 1, FRAME)]
+    ends = [number for number, frame in enumerate(frames) if any(frame[COMMIT])]
+    return len(frames), ends[-2] + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [garbage, torn, turned])
+async def test_damage_in_the_middle_of_the_wal_is_named_and_its_end_is_just_the_end(
+    maker: EmbeddedMaker, tmp_path: Path, damage
+) -> None:
+    store = await maker.open()
+    stored = [record for number in range(1, 9) for record in await fill(store, 1, first=number)]
+    wal = (maker.folder / WAL).read_bytes()
+    frames, last = last_commits(wal)
+    chance = random.Random(6)
+    for frame in range(frames):
+        folder = tmp_path / "damaged"
+        shutil.copytree(maker.folder, folder)
+        at = WAL_HEADER + frame * FRAME
+        changed = wal[:at] + damage(wal[at : at + FRAME], chance) + wal[at + FRAME :]
+        (folder / WAL).write_bytes(changed)
+        store = await EmbeddedStore.open(folder, maker.clock, maker.failpoints)
+        found = list(await store.read("log", START))
+        assert found == stored[: len(found)]
+        if changed == wal:
+            assert (len(found), store.damage) == (len(stored), None)
+        elif frame >= last:
+            assert (len(found), store.damage) == (len(stored) - 1, None)
+        elif frame < last - 1:  # of the end of the last but one nothing may be left
+            assert store.damage is not None
+            assert str(folder / WAL) in store.damage
+            assert (folder / f"{WAL}.damaged").read_bytes() == changed
+        await store.close()
+        shutil.rmtree(folder)
+
+
+async def test_a_wal_without_its_header_is_named(maker: EmbeddedMaker, tmp_path: Path) -> None:
+    store = await maker.open()
+    await fill(store, 1)
+    wal = (maker.folder / WAL).read_bytes()
+    for at in range(0, WAL_HEADER, 4):
+        folder = tmp_path / str(at)
+        shutil.copytree(maker.folder, folder)
+        (folder / WAL).write_bytes(wal[:at] + bytes([wal[at] ^ 1]) + wal[at + 1 :])
+        store = await EmbeddedStore.open(folder, maker.clock, maker.failpoints)
+        assert (await store.read("log", START), store.damage is None) == ((), False)
+        await store.close()
+
+
 async def test_a_digit_that_changed_is_seen_in_the_closed_and_in_the_live_file(maker: EmbeddedMaker) -> None:
     """What remains is an event, only not the one that was stored."""
     store = await maker.open()

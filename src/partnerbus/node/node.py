@@ -140,6 +140,8 @@ class Node:
     async def _start(self, stack: AsyncExitStack) -> None:
         found = await self._own_folder(stack)
         found.folder.forget_operator()
+        if found.store.damage is not None:
+            self._log.error("store damaged", message=found.store.damage)
         server = self._make_server()
         server.bind()  # before anything moves: a taken port stops the start
         self._now = self._make_inside(found)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from partnerbus.kernel.errors import ConfigurationError, StoreError, StoreLocked, StoreUnavailable
+from partnerbus.store.embedded.wal import keep_damaged, wal_of
 
 DATABASE = "partnerbus.db"
 LOCK = "partnerbus.lock"
@@ -104,11 +105,15 @@ def prepare(path: Path) -> sqlite3.Connection:
     """The writer's connection to a file that is ours and of this version; a new file becomes that."""
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise ConfigurationError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or newer is needed.")
+    was_closed = not wal_of(path).exists()
     connection = connect(path)
     try:
         _check(connection, path)
         for pragma in PRAGMAS:
             connection.execute(pragma)
+        if not was_closed:
+            _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            keep_damaged(wal_of(path), frames)
         if _number(connection, "user_version") == 0:
             _create(connection)
     except BaseException:

@@ -22,6 +22,7 @@ from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.table_store import PENDING_BYTES, TAIL_BYTES, TableStore
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.tail import Tail
+from partnerbus.store.embedded.wal import damaged_copy, wal_of
 from partnerbus.store.embedded.writer import Writer
 
 
@@ -31,6 +32,7 @@ class EmbeddedStore(TableStore):
     def __init__(
         self, path: Path, lock: FolderLock, tables: Tables, clock: Clock, failpoints: Failpoints, room: int
     ) -> None:
+        self._path = path
         self._lock = lock
         self._tables = tables
         seen = Seen(Tail({name: log.head for name, log in tables.logs.items()}, TAIL_BYTES))
@@ -49,6 +51,19 @@ class EmbeddedStore(TableStore):
         """
         lock, tables = await asyncio.to_thread(_open, folder, to_micros(clock.now()))
         return cls(folder / DATABASE, lock, tables, clock, failpoints, pending_bytes)
+
+    @property
+    def damage(self) -> str | None:
+        """What the operator must know of a damage that was found when this store was opened, or before."""
+        wal = wal_of(self._path)
+        copy = damaged_copy(wal)
+        if not copy.exists():
+            return None
+        return (
+            f"{wal} was damaged in the middle: what was committed behind that place is lost, "
+            f"acknowledged or not. It was kept as {copy}. Restore the folder from a copy, or remove that "
+            "file to hear no more of it."
+        )
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of the folder."""
