@@ -6,7 +6,8 @@ import pytest
 
 from partnerbus.api.throttling import Throttle
 from partnerbus.model.quotas import Quotas
-from tests.edge.world import KEY, PARTNER_KEY, World, open_world
+from tests.edge.test_admin_door import signed
+from tests.edge.world import KEY, PARTNER_KEY, TOKEN, Sent, World, open_world
 
 THROTTLED = (400, "ThrottlingException", "Rate exceeded")
 
@@ -50,3 +51,14 @@ async def test_others_and_other_regions_go_on(world: World) -> None:
     assert (await world.call()).error == THROTTLED
     assert (await world.ask(world.signed(key=PARTNER_KEY))).status == 200
     assert (await world.ask(world.signed(key=KEY, region="us-west-2"))).status == 200
+
+
+async def test_an_account_asks_the_admin_face_as_often_as_the_control_plane(world: World) -> None:
+    asked = [await world.ask(signed(world, "/events")) for _ in range(3)]
+    assert [reply.status for reply in asked] == [200, 200, 429]
+    assert asked[2].json == {"error": "This account asks too often; wait a moment."}
+    assert (await world.ask(signed(world, "/events", key=PARTNER_KEY))).status == 200
+    assert (await world.call()).status == 200, "calls of the API have tokens of their own"
+    for _ in range(4):
+        operator = Sent("/_partnerbus/events", {"Host": "a", "Authorization": f"Bearer {TOKEN}"}, b"", "GET")
+        assert (await world.ask(operator)).status == 200

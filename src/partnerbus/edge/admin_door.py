@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.viewer import OPERATOR, Viewer
 from partnerbus.api.errors import ApiError
+from partnerbus.api.throttling import Throttle
 from partnerbus.edge.answers import error_body
 from partnerbus.edge.authenticate import Arrived, Authenticator
 from partnerbus.edge.body import BodyReader, Receive
@@ -16,6 +17,10 @@ from partnerbus.edge.presented import Algorithm
 PREFIX = "/_partnerbus"
 LARGEST_BODY = 1024 * 1024
 
+EVERYWHERE, QUESTION = "", "admin"
+"""How questions are counted: not by region, and apart from calls of the API."""
+
+TOO_OFTEN = "This account asks too often; wait a moment."
 WHO_ARE_YOU = "Send the operator's token as 'Authorization: Bearer …', or sign with an account's access key."
 NOT_THE_TOKEN = "This is not the operator's token."  # noqa: S105 - a sentence
 
@@ -23,11 +28,19 @@ NOT_THE_TOKEN = "This is not the operator's token."  # noqa: S105 - a sentence
 class AdminDoor:
     """Finds out who looks, reads the body, asks the admin face."""
 
-    def __init__(self, admin: Admin, token: str, authenticator: Authenticator, bodies: BodyReader) -> None:
+    def __init__(
+        self,
+        admin: Admin,
+        token: str,
+        authenticator: Authenticator,
+        bodies: BodyReader,
+        throttle: Throttle | None = None,
+    ) -> None:
         self._admin = admin
         self._token = token.encode()
         self._authenticator = authenticator
         self._bodies = bodies
+        self._throttle = throttle
 
     async def answer(self, head: RequestHead, path: str, receive: Receive) -> AdminAnswer:
         """Answer a request for `path` (with the prefix). May raise what the admin face raises."""
@@ -35,7 +48,7 @@ class AdminDoor:
             arrived = self._arrived(head)
             query = _query(head)
             async with self._bodies.read(head, receive, LARGEST_BODY) as body:
-                viewer = OPERATOR if arrived is None else _viewer(arrived, body)
+                viewer = OPERATOR if arrived is None else self._viewer(arrived, body)
                 return await self._admin.answer(viewer, head.method, path.removeprefix(PREFIX), query, body)
         except ApiError as error:
             return AdminAnswer(error.status, error_body(error.message))
@@ -51,10 +64,12 @@ class AdminDoor:
             raise ApiError("AccessDenied", NOT_THE_TOKEN, 403)
         return None
 
-
-def _viewer(arrived: Arrived, body: bytes) -> Viewer:
-    caller = arrived.confirm(body)
-    return Viewer(account=caller.account, partner=caller.partner)
+    def _viewer(self, arrived: Arrived, body: bytes) -> Viewer:
+        """The account that has signed, unless it asks too often: as often as the control plane, by itself."""
+        caller = arrived.confirm(body)
+        if self._throttle is not None and not self._throttle.admits(caller.account, EVERYWHERE, QUESTION):
+            raise ApiError("TooManyRequests", TOO_OFTEN, 429)
+        return Viewer(account=caller.account, partner=caller.partner)
 
 
 def _query(head: RequestHead) -> Mapping[str, str]:

@@ -63,7 +63,7 @@ def make_app(
         log=log,
         throttle=throttle,
     )
-    door = AdminDoor(admin, operator_token, authenticator, bodies)
+    door = AdminDoor(admin, operator_token, authenticator, bodies, throttle)
     return _App(aws_json, Probes(ready, metrics.registry), door, date, log)
 
 

@@ -1,6 +1,6 @@
 """What one viewer may see of deliveries: each one, and in numbers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -13,6 +13,9 @@ from partnerbus.model.arns import Arn
 from partnerbus.model.delivery import Delivery, Record, Redrive
 from partnerbus.model.resources import EventBus, PartnerSource, Rule, Target, bus_key, rule_key
 from partnerbus.store.protocol import LIVE, Backlog, DeliveryQuery, Ledger
+
+ROWS_AT_ONCE = 2_000
+LEAST_AT_ONCE = 10
 
 COUNTED_AT_MOST = 10_000
 """How many deliveries of one event are counted for a partner."""
@@ -38,10 +41,13 @@ class DeliverySight(EventSight):
     """The part of a `Sight` that is about deliveries."""
 
     async def look(self, query: DeliveryQuery) -> AsyncIterator[Page]:
-        """The deliveries that `query` is for, the newest event first, page by page of `query.limit`."""
+        """The deliveries that `query` is for, the newest event first, in pages of `query.limit` at most."""
         sees = self._judge_of_deliveries()
         if query.logs is None and not self.viewer.is_operator:
             query = msgspec.structs.replace(query, logs=list(await self.logs_with_own_deliveries()))
+        if query.logs is not None:  # of each of them a store may have to read as many as are asked for
+            most = max(LEAST_AT_ONCE, ROWS_AT_ONCE // max(1, len(query.logs)))
+            query = msgspec.structs.replace(query, limit=min(query.limit, most))
         while True:
             found = await self._services.store.deliveries(query)
             if found:
@@ -74,13 +80,9 @@ class DeliverySight(EventSight):
         found = await self._services.store.find([dedup_id])
         return found[0] if found else None
 
-    def subscriber(self, subscription: str) -> tuple[Rule, Target] | None:
-        """The rule of the viewer's, and its target, that a subscription is."""
-        for rule in self.rules():
-            for target in rule.targets:
-                if target.subscription == subscription:
-                    return rule, target
-        return None
+    def subscribers(self) -> Mapping[str, tuple[Rule, Target]]:
+        """The viewer's rules and their targets, by subscription."""
+        return {target.subscription: (rule, target) for rule in self.rules() for target in rule.targets}
 
     async def redrive(self, found: Sequence[Delivery], how: Redrive) -> int:
         """Redrive dead letters that this sight has shown; give how many were dead."""

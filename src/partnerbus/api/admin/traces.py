@@ -5,7 +5,7 @@ as it was (decision 24). A partner sees of an event on its customer's bus that i
 deliveries stand how; the texts of errors if the customer shares them.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -18,13 +18,12 @@ from partnerbus.api.admin.request import AdminRefused, Request
 from partnerbus.api.admin.sight import Sight, ViewRoute
 from partnerbus.api.admin.verdicts import Verdict, verdicts_of
 from partnerbus.model.delivery import Attempt, Delivery, Record
-from partnerbus.model.exchange import Answered, Exchange, RoutedEvent, Sent
+from partnerbus.model.exchange import BODY_SHOWN_BYTES, Answered, Exchange, RoutedEvent, Sent
 from partnerbus.model.transform import TransformError, compile_input
 
 DELIVERIES_AT_MOST = 1_000
 """How many deliveries of one event are shown."""
 
-INPUT_SHOWN_BYTES = 64 * 1024
 EXCHANGES_AT_MOST = 2_000
 
 
@@ -146,6 +145,7 @@ class _Tracing:
         self._sight = sight
         self._record = record
         self._events = EventReader(sight)
+        self._subscribers = sight.subscribers()
 
     async def trace(self) -> Trace:
         record = self._record
@@ -182,14 +182,14 @@ class _Tracing:
             if exchange.sent.method is None:  # what an HTTP request has sent may have been added to
                 sent = exchange.sent
                 return InputView(known=Known.RECORDED, body=sent.body, body_bytes=sent.body_bytes, error=None)
-        subscriber = self._sight.subscriber(found.subscription)
+        subscriber = self._subscribers.get(found.subscription)
         if subscriber is None:
             return None
         rule, target = subscriber
         made = compile_input(target).select(self._record, rule)
         if isinstance(made, TransformError):
             return InputView(known=Known.COMPUTED, body=None, body_bytes=0, error=made.message)
-        text = made[:INPUT_SHOWN_BYTES].decode("utf-8", "ignore")
+        text = made[:BODY_SHOWN_BYTES].decode("utf-8", "ignore")
         return InputView(known=Known.COMPUTED, body=text, body_bytes=len(made), error=None)
 
 
@@ -197,22 +197,19 @@ class _Exchanges:
     """Exchanges that are waiting for the attempts that they were."""
 
     def __init__(self, newest_first: Sequence[Exchange]) -> None:
-        self._waiting = list(reversed(newest_first))
+        self._waiting: dict[tuple[str, int, datetime], deque[Exchange]] = {}
+        for each in reversed(newest_first):
+            key = (each.delivery, each.number, each.started_at)
+            self._waiting.setdefault(key, deque()).append(each)
 
     def take(self, delivery: str, attempt: Attempt) -> Exchange | None:
         """The eldest of an attempt: numbers begin anew with a redrive, and a clock may stand still."""
-        for each in self._waiting:
-            if (each.delivery, each.number, each.started_at) == (
-                delivery,
-                attempt.number,
-                attempt.started_at,
-            ):
-                self._waiting.remove(each)
-                return each
-        return None
+        found = self._waiting.get((delivery, attempt.number, attempt.started_at))
+        return found.popleft() if found else None
 
     def left(self) -> list[Exchange]:
-        return self._waiting
+        every = [each for exchanges in self._waiting.values() for each in exchanges]
+        return sorted(every, key=lambda each: each.started_at)
 
 
 def _attempt(attempt: Attempt, exchange: Exchange | None) -> AttemptTrace:
