@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 
 from partnerbus.api.admin.tail import TailEvents
-from tests.admin.world import ANN, BOB, Desk
+from tests.admin.world import ANN, BOB, Desk, open_desk
 
 
 async def begin(desk: Desk, account: str = ANN, **query: str) -> str:
@@ -81,3 +82,14 @@ async def test_whoever_waits_is_answered_when_the_node_stops(desk: Desk) -> None
     await desk.node.__aexit__(None, None, None)
     found = msgspec.json.decode((await asking).body, type=TailEvents)
     assert found.events == []
+
+
+async def test_whoever_waits_does_not_hold_up_a_reset(tmp_path: Path) -> None:
+    async with open_desk(tmp_path / "data", allow_reset=True) as desk:
+        await desk.put_own(ANN, {})
+        place = await begin(desk)
+        asking = asyncio.create_task(desk.ask("/tail", ANN, after=place, wait_seconds=29.5))
+        await desk.until_waiting(29.5)
+        await desk.node.reset()
+        await desk.clock.advance(timedelta(seconds=30))
+        assert (await asking).status == 200

@@ -9,6 +9,7 @@ import pytest
 from partnerbus.api.admin.face import ROUTES
 from partnerbus.api.admin.request import AnyRoute, Route
 from partnerbus.api.admin.sight import ViewRoute
+from partnerbus.model.resources import FailingTarget
 from partnerbus.testing.receiver import Respond
 from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, Desk, _run
 
@@ -37,6 +38,17 @@ async def furnish(desk: Desk) -> Mapping[str, str]:
     await desk.rule(ANN, ORDERS, f"{MARK}-rule", {"source": [ORDERS]}, hook)
     desk.receiver.script(f"/{MARK}-hook", Respond(status=400, body=MARK.encode()))
     event_id = await desk.put(ORDERS, {"text": MARK})
+    failing = FailingTarget(
+        account=ANN,
+        region="us-east-1",
+        arn=hook,
+        rule_arn=f"{MARK}-rule",
+        since=desk.clock.now(),
+        failures=10,
+        error="TIMEOUT",
+        message=MARK,
+    )
+    await desk.node._inside().found.catalog.create(failing)
     letters = json.loads((await desk.ask("/dead-letters", ANN)).body)["deliveries"]
     ledgers = json.loads((await desk.ask("/ledgers", ANN)).body)["ledgers"]
     return {
