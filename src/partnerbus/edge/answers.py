@@ -1,7 +1,7 @@
 """Sending answers, and what every answer carries."""
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from partnerbus.kernel.clock import Clock
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+SECOND = timedelta(seconds=1)
 JSON: Header = (b"content-type", b"application/json")
 
 
@@ -20,15 +21,16 @@ class DateHeader:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._second = datetime.min
+        self._second = self._next = datetime.min.replace(tzinfo=UTC)
         self._header: Header = (b"date", b"")
 
     def now(self) -> Header:
         """The header for an answer that leaves now; made once a second."""
-        second = self._clock.now().replace(microsecond=0)
-        if second != self._second:
-            self._second = second
-            self._header = (b"date", format_datetime(second, usegmt=True).encode())
+        now = self._clock.now()
+        if not self._second <= now < self._next:
+            self._second = now.replace(microsecond=0)
+            self._next = self._second + SECOND
+            self._header = (b"date", format_datetime(self._second, usegmt=True).encode())
         return self._header
 
 
