@@ -53,6 +53,18 @@ def test_what_is_no_utf_8_is_written_all_the_same() -> None:
     assert (line["event"], line["said"]) == ("odd", "half \ud800")
 
 
+def test_information_is_told_in_the_same_members_as_trouble() -> None:
+    stream, raw = _stream()
+    log = make_log("info", stream)
+    log.info("attempt", level_of_water=3)
+    log.warning("attempt", level_of_water=3)
+    good, bad = map(json.loads, raw.getvalue().splitlines())
+    assert list(good) == list(bad)
+    assert (good["level"], bad["level"]) == ("info", "warning")
+    assert good["timestamp"].endswith("Z")
+    assert good["timestamp"] <= bad["timestamp"]
+
+
 class Counted(io.BytesIO):
     """Counts writes."""
 
