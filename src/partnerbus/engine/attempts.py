@@ -37,7 +37,7 @@ TOO_OLD_TO_RETRY = (
 UNSEEN = "unseen, since this node stopped meanwhile."
 DISABLED = "The target is disabled, because it has failed for long; nothing is sent until it is enabled."
 NO_INVOKER = "This node has no targets of that kind."
-SELECTORS_KEPT = 10_000
+WAYS_KEPT = 10_000
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +46,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     settlement: Settlement
     subscription: Subscription | None = None
     kind: str = ""
+
+
+class _Way(msgspec.Struct, frozen=True):
+    """What makes a target's input, and what delivers it; None if nothing here does."""
+
+    target: Target
+    selector: InputSelector
+    invoker: Invoker | None
 
 
 class _Made(msgspec.Struct, frozen=True):
@@ -88,7 +96,7 @@ class Attempts:
         self._bus_logs = bus_logs
         self._traces = traces
         self._random = random
-        self._selectors: dict[str, tuple[Target, InputSelector]] = {}
+        self._ways: dict[str, _Way] = {}
 
     async def make(self, claim: Claim) -> Ended:
         """Make the attempt that the claim gives the right to."""
@@ -112,10 +120,11 @@ class Attempts:
             return _Made(_unsent(ErrorCode.UNKNOWN, NO_ATTEMPTS_LEFT, MAX_RETRIES))
         if is_too_old(target.retry, claim.owed_at, self._clock.now()):
             return _Made(await self._too_old(claim, target))
-        payload = self._selector(target).select(claim.record, subscription.rule)
+        way = self._way(target)
+        payload = way.selector.select(claim.record, subscription.rule)
         if isinstance(payload, TransformError):
             return _Made(_unsent(payload.code, payload.message))
-        invoker = self._targets.invoker(target.arn)
+        invoker = way.invoker
         if invoker is None:
             return _Made(_unsent(ErrorCode.NO_RESOURCE, NO_INVOKER))
         self._bus_logs.begins(claim, subscription, payload)
@@ -215,16 +224,16 @@ class Attempts:
             self._log.exception("dead-letter queue failed", queue=queue)
             return Reply(error=ErrorCode.INTERNAL_ERROR, message=type(error).__name__)
 
-    def _selector(self, target: Target) -> InputSelector:
-        """The compiled input of a target, kept until the target changes."""
-        known = self._selectors.get(target.subscription)
-        if known is not None and known[0] is target:
-            return known[1]
-        if len(self._selectors) >= SELECTORS_KEPT:
-            self._selectors.clear()
-        selector = compile_input(target)
-        self._selectors[target.subscription] = (target, selector)
-        return selector
+    def _way(self, target: Target) -> _Way:
+        """How to deliver to a target, kept until the target changes."""
+        known = self._ways.get(target.subscription)
+        if known is not None and known.target is target:
+            return known
+        if len(self._ways) >= WAYS_KEPT:
+            self._ways.clear()
+        way = _Way(target, compile_input(target), self._targets.invoker(target.arn))
+        self._ways[target.subscription] = way
+        return way
 
 
 def _unsent(error: ErrorCode, message: str, exhausted: str | None = None) -> Settlement:

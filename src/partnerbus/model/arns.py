@@ -1,6 +1,6 @@
 """Amazon Resource Names: taken apart and put together."""
 
-from typing import Self
+from functools import lru_cache
 
 import msgspec
 
@@ -12,6 +12,9 @@ OWN_PARTITION = "partnerbus"
 
 DEFAULT_BUS = "default"
 
+ARNS_REMEMBERED = 4_096
+"""The same few are taken apart for every event."""
+
 
 class Arn(msgspec.Struct, frozen=True):
     """`arn:partition:service:region:account:resource`; region and account may be empty."""
@@ -22,13 +25,10 @@ class Arn(msgspec.Struct, frozen=True):
     account: str
     resource: str
 
-    @classmethod
-    def parse(cls, text: str) -> Self | None:
+    @staticmethod
+    def parse(text: str) -> "Arn | None":
         """The ARN in `text`, or None if it has not the shape of one."""
-        parts = text.split(":", 5)
-        if len(parts) != 6 or parts[0] != "arn" or not parts[1] or not parts[2] or not parts[5]:
-            return None
-        return cls(*parts[1:])
+        return _parse(text)
 
     @property
     def is_of_aws(self) -> bool:
@@ -37,6 +37,14 @@ class Arn(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
+
+
+@lru_cache(ARNS_REMEMBERED)
+def _parse(text: str) -> Arn | None:
+    parts = text.split(":", 5)
+    if len(parts) != 6 or parts[0] != "arn" or not parts[1] or not parts[2] or not parts[5]:
+        return None
+    return Arn(*parts[1:])
 
 
 def bus_arn(region: str, account: str, name: str) -> str:
