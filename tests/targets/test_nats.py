@@ -14,9 +14,9 @@ from nats.js.api import DiscardPolicy, StreamConfig
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.kernel.nats_credentials import Credentials
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.targets import nats_subject
-from partnerbus.targets.nats_credentials import Credentials
 from partnerbus.targets.nats_subject import NO_SERVERS, NOT_INSTALLED, NatsInvoker, NatsSettings
 from partnerbus.targets.nats_subjects import FORM
 from partnerbus.targets.own_arns import FOREIGN

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.kernel.nats_key import NotAUserKey, UserKey
 from partnerbus.model.reply import ErrorCode, Reply
-from partnerbus.targets.nats_key import NotAUserKey, UserKey
 from partnerbus.targets.nats_subject import NatsInvoker, NatsSettings
 from tests.certificates import Authority, private_pem
 from tests.targets.nats_keys import Key, seed_of

@@ -13,17 +13,17 @@ from partnerbus.api.admin import AdminAnswer
 from partnerbus.api.admin.request import ErrorBody
 from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.cli.reach import reach
-from partnerbus.node.folder import DataFolder
 from partnerbus.node.load_settings import load_settings
+from partnerbus.node.settings import Settings
 
 V = TypeVar("V", bound=msgspec.Struct)
 
 
 class Asker:
-    """Asks the admin face of one folder and prints the answer, as people or machines read it."""
+    """Asks the admin face of one node and prints the answer, as people or machines read it."""
 
-    def __init__(self, folder: DataFolder, as_json: bool) -> None:
-        self._folder = folder
+    def __init__(self, settings: Settings, as_json: bool) -> None:
+        self._settings = settings
         self.as_json = as_json
 
     def ask(
@@ -53,7 +53,7 @@ class Asker:
     async def _ask(
         self, method: str, path: str, query: Mapping[str, str], body: bytes, may_make: bool
     ) -> AdminAnswer:
-        async with reach(self._folder, may_make=may_make) as admin:
+        async with reach(self._settings, may_make=may_make) as admin:
             return await admin.answer(OPERATOR, method, path, query, body)
 
 
@@ -63,16 +63,23 @@ config_option = click.option(
 
 
 def asks(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--data`, `--config` and `--json`, and an `Asker` as its first argument."""
+    """Give a command `--data`, `--store`, `--config` and `--json`, and an `Asker` as its first argument."""
 
     @click.option("--data", metavar="FOLDER", help="The data folder.")
+    @click.option("--store", metavar="URL", help="The NATS cluster that holds what the folder does not.")
     @config_option
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @functools.wraps(command)
-    def asking(*arguments: Any, data: str | None, config: Path | None, as_json: bool, **options: Any) -> None:
-        given = {} if data is None else {"data": data}
-        folder = DataFolder(load_settings(given, config=config).data)
-        command(Asker(folder, as_json), *arguments, **options)
+    def asking(
+        *arguments: Any,
+        data: str | None,
+        store: str | None,
+        config: Path | None,
+        as_json: bool,
+        **options: Any,
+    ) -> None:
+        where = {name: value for name, value in (("data", data), ("store", store)) if value is not None}
+        command(Asker(load_settings(where, config=config), as_json), *arguments, **options)
 
     return asking
 

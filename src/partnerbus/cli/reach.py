@@ -19,7 +19,10 @@ from partnerbus.api.admin.viewer import OPERATOR, Viewer
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.telemetry import make_log
 from partnerbus.node.folder import DataFolder, Operator, opened
+from partnerbus.node.open_store import OpensStore, store_opener
+from partnerbus.node.settings import LogLevel, Settings
 from partnerbus.store.line_files import LineReader
 from partnerbus.targets.addresses import AddressGuard
 
@@ -35,23 +38,27 @@ class Unreachable(PartnerbusError):
 
 
 @asynccontextmanager
-async def reach(folder: DataFolder, *, may_make: bool = False) -> AsyncIterator[Admin]:
-    """The admin face for `folder`, which must exist unless it `may_make` it."""
+async def reach(settings: Settings, *, may_make: bool = False) -> AsyncIterator[Admin]:
+    """The admin face of the node with `settings`; its folder must exist unless it `may_make` it."""
+    folder = DataFolder(settings.data)
     if not folder.exists and not may_make:
         raise ConfigurationError(f"there is no data folder {folder.path}; name it with --data")
     clock = SystemClock()
+    open_store = store_opener(settings, make_log(LogLevel.ERROR))
     until = clock.now() + PATIENCE
     async with AsyncExitStack() as stack:
-        while (admin := await _own(folder, clock, stack) or await _remote(folder)) is None:
+        while (admin := await _own(folder, clock, open_store, stack) or await _remote(folder)) is None:
             if clock.now() >= until:
                 raise Unreachable
             await clock.sleep(PAUSE)
         yield admin
 
 
-async def _own(folder: DataFolder, clock: SystemClock, stack: AsyncExitStack) -> Admin | None:
+async def _own(
+    folder: DataFolder, clock: SystemClock, open_store: OpensStore, stack: AsyncExitStack
+) -> Admin | None:
     try:
-        found = await stack.enter_async_context(opened(folder, clock, Failpoints()))
+        found = await stack.enter_async_context(opened(folder, clock, Failpoints(), open_store))
     except StoreLocked:
         return None
     return AdminFace(

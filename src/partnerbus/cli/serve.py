@@ -15,7 +15,7 @@ import click
 from partnerbus import __version__
 from partnerbus.cli.asking import config_option
 from partnerbus.node.load_settings import load_settings
-from partnerbus.node.settings import ServiceUrls, Setting, Settings, table
+from partnerbus.node.settings import ServiceUrls, Setting, Settings, table, without_secrets
 
 ENOUGH_FILES = 65_536
 
@@ -111,9 +111,10 @@ async def _serve(settings: Settings) -> None:
 
 def ready_line(url: str, settings: Settings) -> str:
     """Where it listens, and what to do with that."""
+    store = f", store {without_secrets(settings.store)}" if settings.store else ""
     return (
         f"partnerbus {__version__} is ready: endpoint_url {url}, auth {settings.auth}, "
-        f"data {settings.data.absolute()}"
+        f"data {settings.data.absolute()}{store}"
     )
 
 

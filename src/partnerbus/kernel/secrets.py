@@ -2,6 +2,7 @@
 
 import os
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -19,6 +20,8 @@ class SecretBox:
 
     def __init__(self, key: bytes) -> None:
         self._fernet = Fernet(key)
+        self.fingerprint = blake2b(key, digest_size=8, person=b"partnerbus").hexdigest()
+        """Tells this key from others, and nothing of it."""
         self._opened = lru_cache(SECRETS_REMEMBERED)(self._decrypt)
 
     @classmethod

@@ -21,8 +21,9 @@ from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.secrets import SecretBox
+from partnerbus.node.open_store import OpensStore, open_embedded
 from partnerbus.node.reset import finish_reset
-from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.protocol import Store
 
 
 class Operator(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,16 +96,18 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """An opened data folder: what a server and a command without a server both work with."""
 
     folder: DataFolder
-    store: EmbeddedStore
+    store: Store
     catalog: Catalog
     secrets: SecretBox
     accounts: Accounts
 
 
 @asynccontextmanager
-async def opened(folder: DataFolder, clock: Clock, failpoints: Failpoints) -> AsyncIterator[Opened]:
+async def opened(
+    folder: DataFolder, clock: Clock, failpoints: Failpoints, open_store: OpensStore = open_embedded
+) -> AsyncIterator[Opened]:
     """Own the folder for the length of the block. Raises `StoreLocked` if another process does."""
-    store = await EmbeddedStore.open(folder.path, clock, failpoints)
+    store = await open_store(folder.path, clock, failpoints, lambda: folder.secret_box().fingerprint)
     try:
         await finish_reset(store, folder.lines)
         yield await read(folder, store, folder.secret_box(), clock)
@@ -112,7 +115,7 @@ async def opened(folder: DataFolder, clock: Clock, failpoints: Failpoints) -> As
         await store.close()
 
 
-async def read(folder: DataFolder, store: EmbeddedStore, secrets: SecretBox, clock: Clock) -> Opened:
+async def read(folder: DataFolder, store: Store, secrets: SecretBox, clock: Clock) -> Opened:
     """What an open store holds."""
     catalog = Catalog(store, clock)
     accounts = Accounts(catalog, secrets, clock)

@@ -39,8 +39,10 @@ from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import EventBus
 from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened, read
 from partnerbus.node.front import FrontAdmin, FrontFace, FrontKeys, Gate, Inside
+from partnerbus.node.open_store import store_opener
 from partnerbus.node.reset import forget_everything
 from partnerbus.node.settings import AuthMode, Settings
+from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.line_files import Bounds, LineFiles
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
@@ -140,7 +142,7 @@ class Node:
     async def _start(self, stack: AsyncExitStack) -> None:
         found = await self._own_folder(stack)
         found.folder.forget_operator()
-        if found.store.damage is not None:
+        if isinstance(found.store, EmbeddedStore) and found.store.damage is not None:
             self._log.error("store damaged", message=found.store.damage)
         server = self._make_server()
         server.bind()  # before anything moves: a taken port stops the start
@@ -159,11 +161,14 @@ class Node:
 
     async def _own_folder(self, stack: AsyncExitStack) -> Opened:
         folder = DataFolder(self.settings.data)
+        open_store = store_opener(self.settings, self._log)
         patience = SystemClock()
         until = patience.now() + LOCK_PATIENCE
         while True:
             try:
-                return await stack.enter_async_context(opened(folder, self.clock, self._failpoints))
+                return await stack.enter_async_context(
+                    opened(folder, self.clock, self._failpoints, open_store)
+                )
             except StoreLocked:
                 if patience.now() >= until:
                     raise

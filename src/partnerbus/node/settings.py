@@ -3,9 +3,10 @@
 The fields of `Settings` are the table: name, type and bounds, default, help. The command line
 (`--keep-events-seconds`), the environment (`PARTNERBUS_KEEP_EVENTS_SECONDS`), the settings file (TOML,
 `keep-events-seconds`) and docs/settings.md are all made from it, so none of them can know a setting that
-the others do not (`load_settings.py` reads them). None of the settings is a secret.
+the others do not (`load_settings.py` reads them). Only the URL of the store may hold a secret.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
@@ -59,6 +60,53 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: Annotated[Path, _text("The folder that holds everything. One process owns it at a time.")] = Path(
         "partnerbus-data"
     )
+    store: Annotated[
+        str,
+        _text(
+            "Where everything is kept: empty is the data folder; a NATS cluster is shared by many nodes, as "
+            "nats://[user:password@]host[:port],…[/name].",
+            examples=["nats://10.0.0.5,10.0.0.6,10.0.0.7"],
+        ),
+    ] = ""
+    replicas: Annotated[
+        int,
+        _text(
+            "How many servers of the cluster keep a new store; 0 is as many as its URL names, at most 3.",
+            ge=0,
+            le=5,
+        ),
+    ] = 0
+    store_credentials: Annotated[
+        str,
+        _text(
+            "The path of a file with what the cluster asks for, as in nats-credentials.",
+            examples=["/etc/partnerbus/store.creds"],
+        ),
+    ] = ""
+    store_ca: Annotated[
+        str,
+        _text(
+            "The path of a file (PEM) with who signs the cluster's certificates; empty is whom the system "
+            "trusts.",
+            examples=["/etc/partnerbus/store-ca.pem"],
+        ),
+    ] = ""
+    store_certificate: Annotated[
+        str,
+        _text(
+            "The path of a file (PEM) with a certificate and its key, to show to the cluster.",
+            examples=["/etc/partnerbus/store-client.pem"],
+        ),
+    ] = ""
+    store_monitors: Annotated[
+        str,
+        _text(
+            "Where the cluster's servers are monitored: only that says whether what they acknowledge is on "
+            "disk.",
+            pattern=rf"^({URL}(,{URL})*)?\Z",
+            examples=["http://10.0.0.5:8222,http://10.0.0.6:8222,http://10.0.0.7:8222"],
+        ),
+    ] = ""
     region: Annotated[
         str,
         _text(
@@ -254,6 +302,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         _text("Let `partnerbus reset` forget everything but accounts and their keys. For tests only."),
     ] = False
+
+
+def without_secrets(url: str) -> str:
+    """A store's URL as it may be shown and logged."""
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,12 +17,12 @@ from datetime import datetime, timedelta
 import nats
 import nats.errors
 import nats.js.errors
-from nats.aio.client import Client
 from nats.js.client import JetStreamContext
 
 from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.nats_client import Access, NatsClient, is_unauthorized
+from partnerbus.kernel.nats_credentials import Credentials
 from partnerbus.model.reply import ACCEPTED, ErrorCode, Reply
-from partnerbus.targets.nats_credentials import Credentials
 from partnerbus.targets.outbound import CALL_TIMEOUT
 
 STREAM_KNOWN_FOR = timedelta(seconds=60)
@@ -36,8 +36,6 @@ the second PING is behind what was published."""
 
 _SECONDS = int(CALL_TIMEOUT.total_seconds())
 _DENIED = re.compile(r'permissions violation for publish to "([^"]+)"')
-_UNAUTHORIZED = re.compile(r"authorization violation|authentication (expired|revoked|timeout)", re.IGNORECASE)
-"""What a server says of credentials; the client does not make it an exception of its own."""
 
 NOT_ALLOWED = "This node's NATS user may not publish to {}."
 UNTRUSTED = "No NATS server of this node could be connected to securely: TLS failed."
@@ -47,45 +45,23 @@ BROKEN = "The connection to the NATS server broke."
 TOO_LARGE = "The event is larger than the NATS server takes."
 
 
-class _Client(Client):
-    """The library's client, which would be content without TLS at a `tls://` server that has none."""
-
-    needs_tls = False
-
-    def _connect_command(self) -> bytes:
-        """The credentials, about to be sent; after the handshake if the server wanted one."""
-        if self.needs_tls and not self._server_info.get("tls_required"):
-            raise ssl.SSLError("the server does not speak TLS")
-        return super()._connect_command()
-
-
 class _Connection:
     """A connection, and what its server has refused on it."""
 
     def __init__(self) -> None:
-        self.client = _Client()
+        self.client = NatsClient()
         self.denied: set[str] = set()
         self._is_open = False
 
     async def open(self, server: str, credentials: Credentials, tls: ssl.SSLContext) -> None:
-        self.client.needs_tls = server.startswith("tls:")
-        key, jwt = credentials.key, credentials.jwt
-        if key is not None:  # the library takes a key alone only through a package that has no wheels
-            self.client._public_nkey = key.public
-        await self.client.connect(
-            servers=[server],
-            user=credentials.user,
-            password=credentials.password,
-            token=credentials.token,
-            signature_cb=None if key is None else key.sign,
-            user_jwt_cb=None if jwt is None else jwt.encode,
-            tls=tls,
+        await self.client.open(
+            [server],
+            Access(credentials, tls),
             error_cb=self._note,
             allow_reconnect=False,
             max_reconnect_attempts=1,  # none is not offered; a second try at once costs nothing
             reconnect_time_wait=0,
             connect_timeout=_SECONDS,
-            name="partnerbus",
         )
         self._is_open = True
 
@@ -157,7 +133,7 @@ class NatsPublisher:
                 refused = error
                 continue
             return connection
-        if _UNAUTHORIZED.search(str(refused)):
+        if is_unauthorized(refused):
             raise nats.errors.AuthorizationError
         if isinstance(refused, ssl.SSLError):
             raise refused

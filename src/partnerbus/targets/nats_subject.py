@@ -12,11 +12,11 @@ from typing import Protocol
 import msgspec
 
 from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.nats_credentials import read_credentials, tls_context
 from partnerbus.model.arns import Arn
 from partnerbus.model.reply import ErrorCode, Reply
 from partnerbus.model.resources import Rule, Target
 from partnerbus.targets.invoker import Invocation
-from partnerbus.targets.nats_credentials import read_credentials, tls_context
 from partnerbus.targets.nats_subjects import AllowedSubjects
 
 NO_SERVERS = "NATS subjects are no targets on this node, unless its operator names servers: nats-servers."

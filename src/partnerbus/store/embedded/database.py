@@ -16,6 +16,8 @@ from partnerbus.store.embedded.wal import keep_damaged, wal_of
 
 DATABASE = "partnerbus.db"
 LOCK = "partnerbus.lock"
+SHARED_TABLES = "jetstream.db"
+"""What a node of a cluster has in its folder instead of `DATABASE`."""
 
 APPLICATION_ID = 0x70627573
 """`pbus`, in the header of every file that is ours."""
@@ -90,6 +92,16 @@ def make_folder(folder: Path) -> None:
             os.close(parent)
     except OSError as error:
         raise ConfigurationError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+
+
+def check_only(folder: Path, wanted: str) -> None:
+    """Refuse a folder that holds the other kind of store."""
+    other = SHARED_TABLES if wanted == DATABASE else DATABASE
+    if not (folder / other).exists():
+        return
+    if other == SHARED_TABLES:
+        raise ConfigurationError(f"{folder} is of a node of a cluster: say of which one with --store")
+    raise ConfigurationError(f"{folder} holds a store of its own: a node of a cluster needs another folder")
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

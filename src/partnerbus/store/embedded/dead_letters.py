@@ -50,7 +50,7 @@ def _redrive_one(tables: Tables, command: Redriving) -> int:
     died_by = END if how.died_by is None else to_micros(how.died_by)
     for subscription, position in command.ids:
         number = tables.number_if_known(subscription)
-        if position <= END and number is not None:
+        if number is not None:
             key = (position, number, died_by)
             count += _redriven(tables, key, how.to, due_at + count * gap)
     return count

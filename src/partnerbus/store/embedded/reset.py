@@ -10,8 +10,9 @@ from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.protocol import Change
 
-NEVER_GOES_BACK = "state"
-REGISTRY = "registry"
+STAY = frozenset({"state", "registry", "journal", "nodes"})
+"""Tables that are not emptied: what must never go back, what is cleared value by value, and what says how far
+a node of many has come."""
 
 
 class Resetting(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +38,7 @@ def _emptied(tables: Tables) -> list[str]:
     found = tables.connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     )
-    return [name for (name,) in found if name not in (NEVER_GOES_BACK, REGISTRY)]
+    return [name for (name,) in found if name not in STAY]
 
 
 def _clear_registry(tables: Tables, keep: tuple[str, ...]) -> list[Change]:

@@ -13,6 +13,7 @@ from partnerbus.store.embedded import deliveries
 from partnerbus.store.embedded.database import (
     DATABASE,
     FolderLock,
+    check_only,
     make_folder,
     prepare,
     to_micros,
@@ -82,6 +83,7 @@ def _open(folder: Path, now: int) -> tuple[FolderLock, Tables]:
     with translated(path):
         lock = FolderLock(folder)
         try:
+            check_only(folder, DATABASE)
             return lock, _load(path, now)
         except BaseException:
             lock.release()

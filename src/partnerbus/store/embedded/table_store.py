@@ -240,7 +240,9 @@ class TableStore:
 
     async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
         """See `DeliveryStore.redrive`."""
-        return await self._commits.submit(dead_letters.REDRIVE, dead_letters.Redriving(ids, how, self._now()))
+        possible = [(subscription, position) for subscription, position in ids if position <= END]
+        command = dead_letters.Redriving(possible, how, self._now())
+        return await self._commits.submit(dead_letters.REDRIVE, command)
 
     async def drop_dead(self, settled_before: datetime, limit: int = 10_000) -> int:
         """See `DeliveryStore.drop_dead`. It goes in small steps, so that appends get in between."""

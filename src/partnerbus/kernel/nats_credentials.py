@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from partnerbus.kernel.errors import ConfigurationError
-from partnerbus.targets.nats_key import UserKey
+from partnerbus.kernel.nats_key import UserKey
 
 _SEED = re.compile(r"S[A-Z2-7]{57}")
 _CREDENTIALS_FILE = re.compile(r"-----BEGIN NATS USER JWT-----")
@@ -27,18 +27,21 @@ class Credentials(msgspec.Struct, frozen=True):
         return "Credentials(***)"
 
 
-def read_credentials(file: Path | None) -> Credentials:
-    """What is in `file`, told by its form; a `ConfigurationError`, without a secret, if it cannot be used."""
+def read_credentials(file: Path | None, prefix: str = "nats") -> Credentials:
+    """What is in `file`, told by its form; a `ConfigurationError`, without a secret, if it cannot be used.
+
+    `prefix` is what the settings that name the files begin with.
+    """
     if file is None:
         return Credentials()
     try:
         text = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
-        raise ConfigurationError(f"nats-credentials: {file} cannot be read") from None
+        raise ConfigurationError(f"{prefix}-credentials: {file} cannot be read") from None
     try:
         return _credentials(text)
     except ValueError as error:
-        raise ConfigurationError(f"nats-credentials: {file}: {error}") from None
+        raise ConfigurationError(f"{prefix}-credentials: {file}: {error}") from None
 
 
 def _credentials(text: str) -> Credentials:
@@ -55,7 +58,7 @@ def _credentials(text: str) -> Credentials:
     return Credentials(user=user, password=password) if colon else Credentials(token=text)
 
 
-def tls_context(authorities: Path | None, certificate: Path | None) -> ssl.SSLContext:
+def tls_context(authorities: Path | None, certificate: Path | None, prefix: str = "nats") -> ssl.SSLContext:
     """Trusts who signed for `authorities` (None: those that the system trusts), shows `certificate`.
 
     Raises `ConfigurationError`.
@@ -63,13 +66,14 @@ def tls_context(authorities: Path | None, certificate: Path | None) -> ssl.SSLCo
     try:
         context = ssl.create_default_context(cafile=authorities)
     except OSError:
-        raise ConfigurationError(f"nats-ca: {authorities} holds no certificates in PEM") from None
+        raise ConfigurationError(f"{prefix}-ca: {authorities} holds no certificates in PEM") from None
     if certificate is not None:
         try:
             context.load_cert_chain(certificate, password=_no_password)
         except OSError:
             raise ConfigurationError(
-                f"nats-certificate: {certificate} is not a certificate and its key in PEM, without a password"
+                f"{prefix}-certificate: {certificate} is not a certificate and its key in PEM, "
+                "without a password"
             ) from None
     return context
 

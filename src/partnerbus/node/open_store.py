@@ -1,0 +1,61 @@
+"""Which store a node keeps everything in: its data folder, or a cluster that it shares with other nodes."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.telemetry import Log
+from partnerbus.node.settings import Settings
+from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.protocol import Store
+
+
+class OpensStore(Protocol):
+    """Opens the store of the node whose folder that is.
+
+    `seal` tells the node's key file from others; it is only asked once the folder is locked.
+    """
+
+    async def __call__(
+        self, folder: Path, clock: Clock, failpoints: Failpoints, seal: Callable[[], str], /
+    ) -> Store: ...
+
+
+async def open_embedded(folder: Path, clock: Clock, failpoints: Failpoints, _: Callable[[], str]) -> Store:
+    """Open the store in the folder."""
+    return await EmbeddedStore.open(folder, clock, failpoints)
+
+
+def store_opener(settings: Settings, log: Log) -> OpensStore:
+    """What opens the store that `settings` name."""
+    if not settings.store:
+        return open_embedded
+    if find_spec("nats") is None:
+        raise ConfigurationError("store is a NATS cluster, but partnerbus[jetstream] is not installed")
+
+    async def open_shared(
+        folder: Path, clock: Clock, failpoints: Failpoints, seal: Callable[[], str]
+    ) -> Store:
+        # here, since a node without a cluster needs no NATS client
+        from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
+
+        cluster = ClusterSettings(
+            url=settings.store,
+            credentials=_path(settings.store_credentials),
+            authorities=_path(settings.store_ca),
+            certificate=_path(settings.store_certificate),
+            replicas=settings.replicas or None,
+            monitors=[url for url in settings.store_monitors.split(",") if url],
+            seal=seal,
+        )
+        return await JetStreamStore.open(cluster, folder, clock, failpoints, log)
+
+    return open_shared
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,19 @@
+"""The store of many nodes, on NATS JetStream: one replicated order of commands, applied by each of them.
+
+Every verb that changes something is a command (`commands`). A node packs those that wait into one message
+and publishes it (`publisher`) to a stream that is kept by the cluster (`stream`); every node reads the stream
+in its order (`follower`) and runs the commands on tables of its own (`applier`, `read_model`), which are the
+embedded store's. The answer to a verb is what running it gave here. So the order alone decides: who was first
+to change a value, who holds a claim, what was appended already. All reads are answered from the tables.
+
+The log of commands is bounded by copies of the tables in the cluster (`snapshots`); a node that starts
+without tables, or with old ones, begins with such a copy.
+
+Read in this order: `store`, `commands`, `publisher`, `follower`, `applier`, `read_model`, `snapshots`,
+`stream`, `session`, `address`.
+"""
+
+from partnerbus.store.jetstream.address import ClusterSettings
+from partnerbus.store.jetstream.store import JetStreamStore
+
+__all__ = ["ClusterSettings", "JetStreamStore"]

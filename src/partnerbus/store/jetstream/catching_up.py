@@ -1,0 +1,62 @@
+"""Where a node begins: with the tables it has, with a copy of the cluster's, or with empty ones."""
+
+import asyncio
+from pathlib import Path
+from secrets import token_hex
+
+from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
+from partnerbus.kernel.telemetry import Log
+from partnerbus.store.jetstream.copies import Shelf, fetch_newest
+from partnerbus.store.jetstream.read_model import ReadModel, open_tables, remove_tables
+from partnerbus.store.jetstream.session import Session
+from partnerbus.store.jetstream.stream import Stream, StreamState
+
+NODE = "node"
+"""The file with what tells this node from others; whoever starts on the folder is that node."""
+
+
+def node_name(folder: Path) -> str:
+    """The name of the node whose folder that is; a new one if it has none."""
+    file = folder / NODE
+    try:
+        found = file.read_text("utf-8").strip()
+    except FileNotFoundError:
+        found = ""
+    except (OSError, UnicodeDecodeError):
+        raise ConfigurationError(f"{file} cannot be read") from None
+    if not found:
+        found = token_hex(8)
+        draft = file.with_suffix(".draft")
+        draft.write_text(found, "utf-8")
+        draft.replace(file)
+    return found
+
+
+async def current_tables(session: Session, stream: Stream, path: Path, log: Log) -> ReadModel:
+    """Tables at `path` from which the stream leads on."""
+    state = await stream.state()
+    model = await asyncio.to_thread(open_tables, path, stream.id)
+    if model.applied > state.last_seq:
+        log.error("the stream has lost what was acknowledged", sequence=state.last_seq, ours=model.applied)
+    if _leads_on(model, state):
+        return model
+    await asyncio.to_thread(_throw_away, model)
+    copied = await fetch_newest(Shelf(session, stream), path)
+    model = await asyncio.to_thread(open_tables, path, stream.id)
+    if model.applied != copied or not _leads_on(model, await stream.state()):
+        model.connection.close()
+        raise StoreUnavailable(
+            f"The stream {stream.name} begins behind every copy of the tables: "
+            "restore it and its copies from a backup."
+        )
+    log.info("tables taken from the cluster", sequence=copied)
+    return model
+
+
+def _leads_on(model: ReadModel, state: StreamState) -> bool:
+    return state.first_seq - 1 <= model.applied <= state.last_seq
+
+
+def _throw_away(model: ReadModel) -> None:
+    model.connection.close()
+    remove_tables(model.path)

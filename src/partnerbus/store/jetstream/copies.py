@@ -1,0 +1,259 @@
+"""Copies of the tables in the cluster, which bound the stream: what they hold need not be run again.
+
+One node at a time makes a copy (`duties` decides whose turn it is) from tables that stand still for the
+length of one read, and puts it into an object store beside the stream, under the sequence of the last message
+that is in it. Then the stream is purged up to the copy *before*, so that nodes which are a little behind need
+none.
+
+When the stream is full, whoever notices makes a copy at once and purges up to it: then nothing can be
+published before, not even whose turn it is.
+"""
+
+import asyncio
+import base64
+import sqlite3
+from collections.abc import Awaitable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+import nats.errors
+import nats.js.errors
+from nats.js.api import ObjectStoreConfig
+from nats.js.object_store import ObjectStore
+
+from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.errors import StoreError, StoreUnavailable
+from partnerbus.kernel.telemetry import Log
+from partnerbus.store.embedded.database import connect, to_micros
+from partnerbus.store.embedded.records import checksum
+from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
+from partnerbus.store.jetstream.session import ApiError, Session
+from partnerbus.store.jetstream.stream import Stream
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+COPY_AFTER_MESSAGES = 50_000
+COPY_AFTER_BYTES = 256 * 1024 * 1024
+"""After so much behind the last copy the next one is made: what a new node has to run at most twice over."""
+
+LOOK_EVERY = timedelta(seconds=10)
+COPY_LASTS = timedelta(minutes=10)
+"""After so long it is another node's turn."""
+
+FETCH_LASTS = timedelta(minutes=10)
+FETCHES = 3
+"""How often a copy is fetched that is taken away meanwhile."""
+
+_FAILURES = (StoreError, ApiError, nats.errors.Error, OSError, sqlite3.Error, TimeoutError)
+
+
+class Publishes(Protocol):
+    """What makes copies needs of a publisher."""
+
+    full: asyncio.Event
+
+    def submit(self, verb: Verb[A, T], argument: A, weight: int = 0) -> Awaitable[T]: ...
+
+
+class _SubjectState(msgspec.Struct):
+    subjects: dict[str, int] | None = None
+
+
+class _Subjects(msgspec.Struct):
+    state: _SubjectState
+
+
+class _Anything(msgspec.Struct):
+    pass
+
+
+class Shelf:
+    """Where the copies of a stream lie in the cluster."""
+
+    def __init__(self, session: Session, stream: Stream) -> None:
+        self._session = session
+        self._bucket = f"{stream.name}-copies"
+        self._stream = f"OBJ_{self._bucket}"
+        self._replicas = stream.replicas
+
+    async def newest(self) -> int:
+        """The sequence of the newest copy, 0 if there is none."""
+        return max(await self._sequences(), default=0)
+
+    async def put(self, sequence: int, file: Path) -> None:
+        """Keep `file` as the copy of the tables after the message `sequence`."""
+        with file.open("rb") as data:
+            await (await self._store(make=True)).put(_name(sequence), data)
+
+    async def fetch(self, sequence: int, file: Path) -> None:
+        """Write that copy into `file`; its checksum was verified then."""
+        store = await self._store()
+        async with self._session.clock.timeout(FETCH_LASTS):
+            with file.open("wb") as data:
+                await store.get(_name(sequence), writeinto=data)
+
+    async def drop(self, before: int) -> None:
+        """Let go of the copies before that of the message `before`."""
+        store = await self._store()
+        for sequence in await self._sequences():
+            if sequence < before:
+                await store.delete(_name(sequence))
+                await self._session.call(
+                    f"STREAM.PURGE.{self._stream}", {"filter": self._subject(sequence)}, _Anything
+                )
+
+    async def _sequences(self) -> list[int]:
+        body = {"subjects_filter": f"$O.{self._bucket}.M.>"}
+        try:
+            found = await self._session.call(f"STREAM.INFO.{self._stream}", body, _Subjects)
+        except ApiError as error:
+            if error.is_not_found:
+                return []
+            raise
+        names = [subject.rpartition(".")[2] for subject in found.state.subjects or {}]
+        return [int(base64.urlsafe_b64decode(name)) for name in names]
+
+    def _subject(self, sequence: int) -> str:
+        return f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(_name(sequence).encode()).decode()}"
+
+    async def _store(self, *, make: bool = False) -> ObjectStore:
+        context = self._session.client.jetstream()
+        if make:
+            with suppress(nats.js.errors.BadRequestError):  # somebody else has just made it
+                return await context.create_object_store(
+                    self._bucket, ObjectStoreConfig(replicas=self._replicas)
+                )
+        return await context.object_store(self._bucket)
+
+
+def _name(sequence: int) -> str:
+    return f"{sequence:020}"
+
+
+async def fetch_newest(shelf: Shelf, file: Path) -> int:
+    """Write the newest copy into `file`; its sequence, 0 if there is none."""
+    for _ in range(FETCHES):
+        newest = await shelf.newest()
+        if not newest:
+            return 0
+        with suppress(nats.js.errors.Error, TimeoutError):
+            await shelf.fetch(newest, file)
+            return newest
+    raise StoreUnavailable("The copy of the tables that the cluster keeps cannot be read.")
+
+
+class Copier:
+    """Makes copies of the tables at `path` when it is time, or there is no room; `run` must run."""
+
+    def __init__(
+        self,
+        session: Session,
+        stream: Stream,
+        path: Path,
+        publisher: Publishes,
+        clock: Clock,
+        log: Log,
+        after_messages: int = COPY_AFTER_MESSAGES,
+    ) -> None:
+        self._session = session
+        self._stream = stream
+        self._shelf = Shelf(session, stream)
+        self._path = path
+        self._publisher = publisher
+        self._clock = clock
+        self._log = log
+        self._after_messages = after_messages
+
+    async def run(self) -> None:
+        """Look now and then whether it is time, until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                async with self._session.clock.timeout(LOOK_EVERY):
+                    await self._publisher.full.wait()
+            await self.look()
+
+    async def look(self) -> None:
+        """Make a copy if it is time."""
+        try:
+            if self._publisher.full.is_set():
+                await self._make_room()
+            elif (copied := await self._due()) is not None and await self._is_my_turn(copied):
+                await self._make()
+        except _FAILURES as error:
+            self._log.warning("tables not copied", error=str(error))
+            await self._session.clock.sleep(timedelta(seconds=1))
+
+    async def _due(self) -> int | None:
+        """The sequence of the last copy, if the next one is due."""
+        state, copied = await self._stream.state(), await asyncio.to_thread(_copied, self._path)
+        behind = state.last_seq - copied
+        there = max(1, state.last_seq - state.first_seq + 1)
+        is_due = behind >= self._after_messages or state.bytes * min(1, behind / there) >= COPY_AFTER_BYTES
+        return copied if is_due else None
+
+    async def _is_my_turn(self, copied: int) -> bool:
+        now = self._clock.now()
+        return await self._publisher.submit(
+            BEGIN_COPY, Copying(copied, to_micros(now), to_micros(now + COPY_LASTS))
+        )
+
+    async def _make(self) -> None:
+        sequence = await self._put()
+        copies = await self._publisher.submit(END_COPY, Copied(sequence))
+        if copies.previous:
+            await self._stream.forget(copies.previous + 1)
+            await self._shelf.drop(copies.previous)
+        self._log.info("tables copied", sequence=sequence)
+
+    async def _make_room(self) -> None:
+        sequence = await self._put()
+        await self._stream.forget(sequence + 1)
+        await self._publisher.submit(END_COPY, Copied(sequence))
+        await self._shelf.drop(sequence)
+        self._log.warning("stream was full", purged_up_to=sequence)
+
+    async def _put(self) -> int:
+        """Put a copy on the shelf; the sequence of the last message that is in it."""
+        file = self._path.with_name(self._path.name + ".copy")
+        try:
+            sequence = await asyncio.to_thread(_copy, self._path, file)
+            await self._shelf.put(sequence, file)
+        finally:
+            file.unlink(missing_ok=True)
+        return sequence
+
+
+def _check_events(connection: sqlite3.Connection) -> None:
+    """No copy passes on what a disk has changed."""
+    for position, body, expected in connection.execute("SELECT position, body, checksum FROM records"):
+        if checksum(position, body) != expected:
+            raise StoreUnavailable(f"The event at position {position} is damaged in this node's tables.")
+
+
+def _copied(path: Path) -> int:
+    connection = connect(path, read_only=True)
+    try:
+        return int(connection.execute("SELECT copied FROM journal").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def _copy(path: Path, file: Path) -> int:
+    """Copy the tables as they are at one moment; the sequence of their last message."""
+    file.unlink(missing_ok=True)
+    connection = connect(path)
+    try:
+        connection.execute("VACUUM INTO ?", (str(file),))
+    finally:
+        connection.close()
+    made = connect(file, read_only=True)
+    try:
+        _check_events(made)
+        return int(made.execute("SELECT applied FROM journal").fetchone()[0])
+    finally:
+        made.close()

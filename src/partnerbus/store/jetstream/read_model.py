@@ -1,0 +1,297 @@
+"""This node's tables: what the commands of the stream have made of them so far.
+
+They are the embedded store's, and two of our own (`schema.sql`). They can be thrown away: a copy in the
+cluster and the messages behind it make them again. So no commit waits for the disk, and each one says how far
+it has come; what a power cut takes is run again.
+
+All nodes must come to the same tables, so nothing may depend on a node: not on which messages it ran in one
+transaction, nor on an attempt that its disk refused. Counters are written with every transaction, and after
+one that was undone everything is read anew.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum, auto
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreError
+from partnerbus.store.embedded.database import prepare
+from partnerbus.store.embedded.tables import Tables
+from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.jetstream.commands import BY_NAME, Message
+from partnerbus.store.jetstream.nodes import Nodes
+from partnerbus.store.protocol import Claimed
+
+COMPANIONS = ("", "-wal", "-shm", "-journal")
+"""What the names of SQLite's files for one database end with."""
+
+
+OWN_ERRORS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What a command can bring about by itself, so on every node alike. Anything else is this node's trouble."""
+
+
+class UnknownCommand(PartnerbusError):
+    """The stream has a command that this partnerbus does not know: a newer one writes to it."""
+
+
+class DamagedTables(PartnerbusError):
+    """An event in this node's tables is not what was stored."""
+
+
+class Run:
+    """A command, and what running it gave. `argument` is decoded only when it is run, unless it is ours."""
+
+    __slots__ = ("argument", "error", "result", "verb")
+
+    def __init__(self, verb: Verb[Any, Any], argument: Any) -> None:
+        self.verb = verb
+        self.argument = argument
+        self.result: Any = None
+        self.error: Exception | None = None
+
+
+class Fate(Enum):
+    """What became of a message."""
+
+    RUN = auto()
+    REPEATED = auto()
+    REPLACED = auto()
+    """It is from an opening of a node that another one has replaced."""
+
+
+class Heard:
+    """A message of the stream on its way through this node. `runs` are given if it is ours."""
+
+    __slots__ = ("bytes", "fate", "is_ours", "message", "runs", "sequence")
+
+    def __init__(self, sequence: int, message: Message, size: int, runs: Sequence[Run] | None) -> None:
+        self.sequence = sequence
+        self.message = message
+        self.bytes = size
+        self.is_ours = runs is not None
+        self.runs = runs
+        self.fate = Fate.RUN
+
+
+class ReadModel:
+    """The tables at `path`. Belongs to one thread at a time. Make it with `open_tables`."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        self.tables = Tables(connection)
+        self.tables.forget()
+        self._nodes = Nodes(connection)
+        self.applied: int = connection.execute("SELECT applied FROM journal").fetchone()[0]
+
+    def run(self, messages: Sequence[Heard]) -> None:
+        """Run messages that follow each other, and commit.
+
+        Raises what is this node's trouble: then nothing has changed. A command's own error is its result.
+        """
+        try:
+            with self._transaction(messages[-1].sequence):
+                for heard in messages:
+                    self._run_message(heard)
+        except OWN_ERRORS:  # which must not be the others'
+            for heard in messages:
+                if heard.sequence > self.applied:
+                    self._run_alone(heard)
+
+    @contextmanager
+    def _transaction(self, sequence: int) -> Iterator[None]:
+        """The tables are those after the message `sequence`, or unchanged."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._commit(sequence)
+        except BaseException:
+            self._undo()
+            raise
+
+    def _commit(self, sequence: int) -> None:
+        self.tables.write_counters()
+        self.connection.execute("UPDATE journal SET applied = ?", (sequence,))
+        self.connection.execute("COMMIT")
+        self.applied = sequence
+
+    def _undo(self) -> None:
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        self._read_anew()
+
+    def _read_anew(self) -> None:
+        self.tables = Tables(self.connection)  # the old one remembers counters that were never committed
+        self.tables.forget()
+        self._nodes.forget()
+
+    def condemn(self) -> None:
+        """Let the next start make the tables anew."""
+        self.connection.execute("UPDATE journal SET stream = ''")
+
+    # -- a message -------------------------------------------------------------------------------------
+
+    def _run_message(self, heard: Heard) -> None:
+        """Run all its commands, those of a verb together."""
+        message = heard.message
+        if not self._is_new(heard):
+            return
+        by_verb: dict[Verb[Any, Any], list[Run]] = {}
+        for run in _decoded(heard):
+            by_verb.setdefault(run.verb, []).append(run)
+        self._begin_message(message)
+        for verb, runs in by_verb.items():
+            _take_results(runs, verb.run(self.tables, [run.argument for run in runs]))
+        self.tables.flush()  # what comes next in the transaction must find it, as if it were another one
+        heard.runs = [run for runs in by_verb.values() for run in runs]
+        self._note_done(message)
+
+    def _run_alone(self, heard: Heard) -> None:
+        """Run a message in a transaction of its own; if one of its commands fails, each one apart."""
+        try:
+            with self._transaction(heard.sequence):
+                self._run_message(heard)
+        except OWN_ERRORS:
+            with self._transaction(heard.sequence):
+                self._run_apart(heard)
+
+    def _run_apart(self, heard: Heard) -> None:
+        self._begin_message(heard.message)
+        for run in (runs := _decoded(heard)):
+            self._run_one(run)
+        heard.runs = runs
+        self._note_done(heard.message)
+
+    def _run_one(self, run: Run) -> None:
+        token = self.tables.token
+        self.connection.execute("SAVEPOINT command")
+        try:
+            _take_results([run], run.verb.run(self.tables, [run.argument]))
+            self.tables.flush()
+            self.tables.write_counters()
+        except OWN_ERRORS as error:
+            self.connection.execute("ROLLBACK TO command")
+            self._read_anew()
+            self.tables.token = token
+            run.error = _as_callers(error)
+        self.connection.execute("RELEASE command")
+
+    def _is_new(self, heard: Heard) -> bool:
+        message = heard.message
+        if not message.epoch:  # somebody is just opening: that may be run again and again
+            return True
+        row = self._nodes.row(message.epoch)
+        if row is None:
+            heard.fate = Fate.REPLACED
+        elif message.number < row.floor or message.number in row.done:
+            heard.fate = Fate.REPEATED
+        else:
+            return True
+        return False
+
+    def _begin_message(self, message: Message) -> None:
+        row = self._nodes.row(message.epoch)
+        self.tables.token = row.token if row is not None else 0
+
+    def _note_done(self, message: Message) -> None:
+        row = self._nodes.row(message.epoch)
+        if row is None:
+            self._nodes.forget()  # it opened a node, so a row we know may count no more
+        else:
+            row.token = self.tables.token
+            row.floor = max(row.floor, message.floor)
+            row.done = {number for number in {*row.done, message.number} if number >= row.floor}
+            self._nodes.save(row)
+
+
+def _decoded(heard: Heard) -> Sequence[Run]:
+    """The commands in the order of the message, ours as they were submitted here."""
+    if heard.is_ours and heard.runs is not None:
+        return heard.runs
+    runs = []
+    for name, raw in heard.message.commands:
+        kind = BY_NAME.get(name)
+        if kind is None:
+            raise UnknownCommand
+        try:
+            runs.append(Run(kind.verb, kind.decode(raw)))
+        except msgspec.DecodeError:
+            raise UnknownCommand from None
+    return runs
+
+
+def _take_results(runs: Sequence[Run], results: Sequence[Any]) -> None:
+    for run, result in zip(runs, results, strict=True):
+        if isinstance(result, Claimed) and result.damaged:
+            raise DamagedTables  # here only: another node has the event as it was stored
+        run.result, run.error = (None, result) if isinstance(result, StoreError) else (result, None)
+
+
+def _as_callers(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.IntegrityError):
+        return ValueError(f"The store's own rules forbid this: {error}")
+    return error
+
+
+# -- opening -----------------------------------------------------------------------------------------------
+
+
+def open_tables(path: Path, stream: str) -> ReadModel:
+    """The tables at `path` if they are of the stream with the id `stream`; else new and empty ones."""
+    try:
+        found = _open(path, stream)
+    except (ConfigurationError, sqlite3.DatabaseError):
+        found = None  # older, newer or damaged: it is only a copy
+    if found is None:
+        remove_tables(path)
+        found = _open(path, stream)
+    assert found is not None
+    return found
+
+
+def remove_tables(path: Path) -> None:
+    """Throw the tables away."""
+    for end in COMPANIONS:
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _open(path: Path, stream: str) -> ReadModel | None:
+    connection = prepare(path)
+    try:
+        connection.execute("PRAGMA synchronous = NORMAL")
+        if not _has_journal(connection):
+            _create(connection, stream)
+        if connection.execute("SELECT stream FROM journal").fetchone()[0] != stream:
+            connection.close()
+            return None
+        return ReadModel(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _has_journal(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'journal'").fetchone()
+    return found is not None
+
+
+def _create(connection: sqlite3.Connection, stream: str) -> None:
+    schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+    connection.executescript(f"BEGIN IMMEDIATE; {schema}")
+    connection.execute("INSERT INTO journal VALUES (1, ?, 0, 0, 0, 0)", (stream,))
+    connection.execute("COMMIT")

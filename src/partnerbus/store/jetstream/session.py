@@ -1,0 +1,209 @@
+"""A connection to the cluster that mends itself, and the few calls of JetStream's API that are made."""
+
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import msgspec
+import nats.errors
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from partnerbus.kernel.clock import SystemClock
+from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreUnavailable
+from partnerbus.kernel.nats_client import NatsClient, is_unauthorized
+from partnerbus.store.jetstream.address import Cluster
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = timedelta(seconds=5)
+CALL_TIMEOUT = timedelta(seconds=4)
+RECONNECT_SECONDS = 0.25
+BUFFERED_BYTES = 64 * 1024 * 1024
+"""What the client keeps while it has no connection; the publisher's window is far below it."""
+
+NOT_ENABLED = frozenset({10039, 10076})
+"""Codes of JetStream that say that an account, or a server, has none."""
+
+NOT_FOUND = 10059
+
+
+class ApiError(PartnerbusError):
+    """JetStream refused a call."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(f"JetStream says: {description}.")
+        self.code = code
+
+    @property
+    def is_not_found(self) -> bool:
+        return self.code == NOT_FOUND
+
+
+class _Error(msgspec.Struct):
+    err_code: int = 0
+    description: str = "no reason"
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+
+
+class Session:
+    """One connection, to whichever server of the cluster is there. Make it with `open`."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.client = NatsClient()
+        self.clock = SystemClock()
+        self.reconnected: Callable[[], Awaitable[None]] | None = None
+        """Is called whenever the connection was lost and is there again."""
+        self.denied = ""
+
+    @classmethod
+    async def open(cls, cluster: Cluster) -> "Session":
+        """Connect. A `ConfigurationError` or `StoreUnavailable` says why that cannot be."""
+        await _try_each(cluster)
+        session = cls(cluster)
+        try:
+            async with session.clock.timeout(CONNECT_TIMEOUT):
+                await session.client.open(
+                    cluster.servers,
+                    cluster.access,
+                    error_cb=session._note,
+                    reconnected_cb=session._reconnected,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_SECONDS,
+                    connect_timeout=_seconds(CONNECT_TIMEOUT),
+                    pending_size=BUFFERED_BYTES,
+                )
+        except (nats.errors.Error, OSError, TimeoutError):
+            raise _unreachable(cluster) from None
+        return session
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self.client.close()
+
+    @property
+    def max_payload(self) -> int:
+        """How many bytes one message may have."""
+        return self.client.max_payload
+
+    async def call(self, what: str, body: Mapping[str, object], kind: type[T]) -> T:
+        """Ask JetStream's API. Raises `ApiError` if it refuses, `StoreUnavailable` if nobody answers."""
+        try:
+            answer = await self.client.request(
+                f"$JS.API.{what}", msgspec.json.encode(body), timeout=CALL_TIMEOUT.total_seconds()
+            )
+        except nats.errors.NoRespondersError:
+            raise StoreUnavailable(f"No server of {self.cluster} answers for JetStream right now.") from None
+        except (nats.errors.Error, OSError, TimeoutError):
+            raise StoreUnavailable(f"{self.cluster} did not answer in time.") from None
+        error = msgspec.json.decode(answer.data, type=_Answer).error
+        if error is not None:
+            raise ApiError(error.err_code, error.description)
+        return msgspec.json.decode(answer.data, type=kind)
+
+    async def check_enabled(self) -> None:
+        """A `ConfigurationError` if there is no JetStream for us.
+
+        `StoreUnavailable` if nobody can tell: a cluster that has no leader yet, or no more, is silent.
+        """
+        try:
+            await self.client.request("$JS.API.INFO", b"{}", timeout=CALL_TIMEOUT.total_seconds())
+            await self.call("INFO", {}, _Answer)
+        except nats.errors.NoRespondersError:
+            raise _not_enabled(self.cluster) from None
+        except ApiError as error:
+            raise _not_enabled(self.cluster) if error.code in NOT_ENABLED else error from None
+        except (nats.errors.Error, OSError, TimeoutError):
+            raise StoreUnavailable(f"The servers of {self.cluster} have no leader for JetStream.") from None
+
+    async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Let `heard` have every message of `subject`, one after the other."""
+        return await self.client.subscribe(subject, cb=heard, pending_bytes_limit=2 * BUFFERED_BYTES)
+
+    async def publish(
+        self, subject: str, payload: bytes, reply: str, headers: dict[str, Any] | None = None
+    ) -> None:
+        """Send a message. Nothing is known until something comes to `reply`."""
+        await self.client.publish(subject, payload, reply=reply, headers=headers)
+
+    async def offer(self, subject: str, payload: bytes) -> str:
+        """Publish once; what the stream says against it, nothing if it took it."""
+        try:
+            answer = await self.client.request(subject, payload, timeout=CALL_TIMEOUT.total_seconds())
+        except (nats.errors.Error, OSError, TimeoutError):
+            return "nobody answers"
+        error = msgspec.json.decode(answer.data, type=_Answer).error if answer.data else None
+        return "" if error is None else error.description
+
+    async def _note(self, error: Exception) -> None:
+        """What a server refuses on its own is shown when the call it was about gets no answer."""
+        self.denied = str(error)
+
+    async def _reconnected(self) -> None:
+        if self.reconnected is not None:
+            await self.reconnected()
+
+
+async def _try_each(cluster: Cluster) -> None:
+    """Connect to one server, without patience: only then does the client say what is wrong."""
+    refused: Exception = nats.errors.NoServersError()
+    for server in cluster.servers:
+        client = NatsClient()
+        try:
+            await client.open(
+                [server],
+                cluster.access,
+                error_cb=_ignore,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                connect_timeout=_seconds(CONNECT_TIMEOUT),
+            )
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            refused = error
+            if client._transport is not None:  # a handshake that failed leaves it open
+                client._transport.close()  # type: ignore[no-untyped-call]
+        else:
+            await client.close()
+            return
+    raise _refusal(cluster, refused)
+
+
+async def _ignore(_: Exception) -> None:
+    """What an attempt met, it raises."""
+
+
+def _refusal(cluster: Cluster, error: Exception) -> PartnerbusError:
+    if is_unauthorized(error):
+        return ConfigurationError(
+            f"{cluster} does not accept this node's credentials: "
+            "say who it is in the URL of store, or in the file of store-credentials"
+        )
+    if isinstance(error, ssl.SSLError):
+        return ConfigurationError(
+            f"{cluster} could not be connected to securely ({error.reason or error}): "
+            "look at store-ca and store-certificate"
+        )
+    return _unreachable(cluster)
+
+
+def _unreachable(cluster: Cluster) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"No NATS server of {cluster} can be reached: are they up, and is the URL of store right?"
+    )
+
+
+def _not_enabled(cluster: Cluster) -> ConfigurationError:
+    return ConfigurationError(
+        f"{cluster} has no JetStream for this account: put `jetstream {{}}` into the configuration of its "
+        "servers, and give the account some of it if there are accounts"
+    )
+
+
+def _seconds(duration: timedelta) -> int:
+    return int(duration.total_seconds())

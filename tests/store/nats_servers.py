@@ -1,0 +1,119 @@
+"""Real NATS servers with JetStream, each in a process of its own, to be killed and started again at will."""
+
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+_LISTENING = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
+_READY = "Server is ready"
+
+CONFIGURATION = """
+server_name: {name}
+listen: "127.0.0.1:{port}"
+http: "127.0.0.1:{monitor}"
+{jetstream}
+{more}
+"""
+
+
+class NatsServer:
+    """A server that keeps its port and its folder from one start to the next.
+
+    `sync` is JetStream's `sync_interval`; empty is a server without JetStream.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, *, sync: str = "always", more: str = "", port: int = 0
+    ) -> None:
+        self.name = name
+        self.port = port or free_port()
+        self.monitor_port = free_port()
+        self._file = folder / f"{name}.conf"
+        self._process: subprocess.Popen[str] | None = None
+        stored = f'jetstream {{ store_dir: "{folder / name}", sync_interval: {sync} }}' if sync else ""
+        self._file.write_text(
+            CONFIGURATION.format(
+                name=name, port=self.port, monitor=self.monitor_port, jetstream=stored, more=more
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def monitor(self) -> str:
+        return f"http://127.0.0.1:{self.monitor_port}"
+
+    def start(self) -> None:
+        """Start it and return once clients can connect."""
+        program = Path(sys.executable).with_name("nats-server")
+        process = self._process = subprocess.Popen(
+            [str(program), "-c", str(self._file)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if _READY in line:
+                break
+        else:
+            raise AssertionError("".join(lines))
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+
+    def kill(self) -> None:
+        """`kill -9` it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            if self._process.stderr is not None:
+                self._process.stderr.close()
+            self._process = None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def nats_server(folder: Path, *, sync: str = "always", more: str = "") -> Iterator[NatsServer]:
+    """One server."""
+    server = NatsServer(folder, "alone", sync=sync, more=more)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def nats_cluster(folder: Path, sync: str = "always") -> Iterator[Sequence[NatsServer]]:
+    """Three servers that know each other."""
+    routes = [free_port() for _ in range(3)]
+    listed = ", ".join(f"nats://127.0.0.1:{port}" for port in routes)
+    servers = [
+        NatsServer(
+            folder,
+            f"n{number}",
+            sync=sync,
+            more=f'cluster {{ name: three, listen: "127.0.0.1:{route}", routes: [{listed}] }}',
+        )
+        for number, route in enumerate(routes, 1)
+    ]
+    for server in servers:
+        server.start()
+    try:
+        yield servers
+    finally:
+        for server in servers:
+            server.kill()

@@ -1,0 +1,27 @@
+"""The store on JetStream keeps every promise of the protocol."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from partnerbus.testing.store_contract import StoreContract
+from tests.store.jetstream_maker import JetStreamMaker
+from tests.store.nats_servers import NatsServer, nats_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+class TestJetStreamStore(StoreContract):
+    """Each test has a stream of its own."""
+
+    @pytest.fixture
+    async def maker(self, server: NatsServer, tmp_path: Path) -> AsyncIterator[JetStreamMaker]:
+        maker = JetStreamMaker(server, tmp_path / "data", token_hex(4))
+        yield maker
+        await maker.close()

@@ -1,0 +1,290 @@
+"""Several nodes on one store: they agree, whoever was cut off, came late, or started anew."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from secrets import token_hex
+
+import pytest
+
+from partnerbus.kernel.clock import ManualClock
+from partnerbus.kernel.errors import RevisionConflict, StoreError, StoreOverloaded, StoreUnavailable
+from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.telemetry import make_log
+from partnerbus.model.delivery import NewDelivery, NewRecord
+from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
+from partnerbus.store.jetstream.catching_up import NODE
+from partnerbus.store.jetstream.copies import Copier
+from partnerbus.store.protocol import LIVE, START
+from partnerbus.testing.store_contract.world import (
+    DELIVERED,
+    LARGE,
+    LEASE,
+    claim_one,
+    fill,
+    make_event,
+    owe,
+)
+from tests.store.cut import wire
+from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.test_jetstream_opening import ask
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+class Nodes:
+    """Opens nodes of one store, by name; they share a clock."""
+
+    def __init__(self, server: NatsServer, folder: Path) -> None:
+        self.server = server
+        self.stream = token_hex(4)
+        self.folder = folder
+        self.clock = ManualClock()
+        self.open_nodes: list[JetStreamStore] = []
+
+    @property
+    def url(self) -> str:
+        return f"{self.server.url}/{self.stream}"
+
+    async def open(self, name: str, port: int | None = None) -> JetStreamStore:
+        url = f"nats://127.0.0.1:{port or self.server.port}/{self.stream}"
+        settings = ClusterSettings(url=url)
+        node = await JetStreamStore.open(
+            settings, self.folder / name, self.clock, Failpoints(), make_log("error")
+        )
+        self.open_nodes.append(node)
+        return node
+
+    def tables(self, name: str) -> list[str]:
+        """Everything in a node's tables."""
+        connection = sqlite3.connect(self.folder / name / "jetstream.db")
+        try:
+            return list(connection.iterdump())
+        finally:
+            connection.close()
+
+    async def close(self) -> None:
+        for node in self.open_nodes:
+            await node.close()
+
+
+@pytest.fixture
+async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
+    nodes = Nodes(server, tmp_path)
+    yield nodes
+    await nodes.close()
+
+
+async def reached(node: JetStreamStore, other: JetStreamStore) -> None:
+    """Wait until `node` has run all that `other` has."""
+    await node._replica._applier.reach(other._replica._applier.applied)
+
+
+async def test_what_one_appends_the_other_reads(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    waiting = asyncio.create_task(b.read("log", START, wait=True))
+    stored = await fill(a, 3)
+    assert list(await waiting) == stored
+    assert await fill(b, 3) == stored
+    [later] = await fill(b, 1, first=4)
+    assert later.position > stored[-1].position
+
+
+async def test_one_of_both_wins(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    changes = [a.watch(), b.watch()]
+    puts = [node.put("k", name, 0) for node in (a, b) for name in (b"1", b"2", b"3")]
+    answers = await asyncio.gather(*puts, return_exceptions=True)
+    assert sum(isinstance(answer, RevisionConflict) for answer in answers) == 5
+    seen = [await anext(each) for each in changes]
+    assert seen[0] == seen[1]
+    assert seen[0].revision in answers
+
+
+async def test_a_delivery_is_claimed_by_one_node(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    await owe(a, await fill(a, 40))
+    claimed = await asyncio.gather(*(node.claim("lane", 3, LEASE) for _ in range(8) for node in (a, b)))
+    positions = [claim.record.position for each in claimed for claim in each.claims]
+    assert len(positions) == len(set(positions)) == 40
+    for each, node in zip(claimed, [b, a] * 8, strict=True):  # settled by the other one: a token is a token
+        assert all([await node.settle(claim, DELIVERED) for claim in each.claims])
+    await reached(a, b)
+    assert (await a.ledger("log")).delivered == 40
+
+
+async def test_a_node_that_was_cut_off_settles_nothing_that_others_took_over(nodes: Nodes) -> None:
+    async with wire(nodes.server.port) as to_a:
+        a, b = await nodes.open("a", to_a.port), await nodes.open("b")
+        await owe(a, await fill(a, 1))
+        lost = await claim_one(a)
+        await reached(b, a)
+        await to_a.cut()
+        late = asyncio.create_task(a.settle(lost, DELIVERED))
+        later = asyncio.create_task(a.advance("log", LIVE, lost.record.position, owed=[], unmatched=1))
+        await nodes.clock.advance(LEASE)
+        taken_over = await claim_one(b)
+        assert taken_over.attempt == 2
+        await to_a.mend()
+        assert await late is False
+        assert list(await later) == []
+        assert await b.settle(taken_over, DELIVERED)
+        await reached(a, b)
+        assert [await node.ledger("log") for node in (a, b)] == [await b.ledger("log")] * 2
+
+
+async def test_a_node_that_is_cut_off_says_so_and_nothing_happens_later(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("partnerbus.store.jetstream.publisher.PATIENCE", timedelta(seconds=0.5))
+    async with wire(nodes.server.port) as to_a:
+        a, b = await nodes.open("a", to_a.port), await nodes.open("b")
+        await to_a.cut()
+        with pytest.raises(StoreUnavailable):
+            await fill(a, 1)
+        await to_a.mend()
+        monkeypatch.undo()
+        stored = await fill(a, 1, first=2)
+        await reached(b, a)
+        assert [record.event.id for record in await b.read("log", START)][-1:] == [stored[0].event.id]
+        assert list(await a.read("log", START)) == list(await b.read("log", START))
+
+
+async def test_whoever_starts_as_a_node_ends_its_former_process(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    await owe(a, await fill(a, 1))
+    claim = await claim_one(a)
+    (nodes.folder / "a again").mkdir()
+    (nodes.folder / "a again" / NODE).write_text((nodes.folder / "a" / NODE).read_text())
+    again = await nodes.open("a again")
+    with pytest.raises(StoreUnavailable, match="as this node"):
+        await a.settle(claim, DELIVERED)
+    with pytest.raises(StoreUnavailable, match="as this node"):
+        await a.read("log", START)
+    assert (await claim_one(again)).attempt == 2
+
+
+async def test_a_node_that_restarts_leaves_others_their_claims(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    await owe(a, await fill(a, 2))
+    of_a, of_b = await claim_one(a), await claim_one(b)
+    await a.close()
+    a = await nodes.open("a")
+    assert not await a.settle(of_a, DELIVERED)
+    assert await b.settle(of_b, DELIVERED)
+    assert (await claim_one(a)).record == of_a.record
+
+
+def copier(nodes: Nodes, node: JetStreamStore) -> Copier:
+    """Makes copies of a node's tables after every message."""
+    replica = node._replica
+    return Copier(
+        replica._session,
+        replica._stream,
+        replica.model.path,
+        node._publisher,
+        nodes.clock,
+        make_log("error"),
+        after_messages=1,
+    )
+
+
+async def test_a_node_without_tables_begins_with_a_copy(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    copies = copier(nodes, a)
+    for number in range(3):
+        await owe(a, await fill(a, 10, first=1 + 10 * number))
+        await copies.look()
+    found = await ask(nodes.url, f"STREAM.INFO.{nodes.stream}")
+    assert found["state"]["first_seq"] > 1
+    await fill(a, 10, first=50)
+    b = await nodes.open("b")
+    assert list(await b.read("log", START)) == list(await a.read("log", START))
+    assert await b.ledger("log") == await a.ledger("log")
+    await reached(a, b)
+    assert nodes.tables("a") == nodes.tables("b")
+
+
+async def test_a_node_with_old_tables_begins_with_a_copy(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    await b.close()
+    copies = copier(nodes, a)
+    for number in range(3):
+        await fill(a, 10, first=1 + 10 * number)
+        await copies.look()
+    b = await nodes.open("b")
+    assert list(await b.read("log", START)) == list(await a.read("log", START))
+
+
+async def test_copies_do_not_pile_up(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    copies = copier(nodes, a)
+    for number in range(5):
+        await fill(a, 1, first=1 + number)
+        await copies.look()
+    assert len(await copies._shelf._sequences()) == 2
+
+
+async def test_one_node_at_a_time_makes_a_copy(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    await fill(a, 1)
+    await reached(b, a)
+    turns = await asyncio.gather(copier(nodes, a)._is_my_turn(0), copier(nodes, b)._is_my_turn(0))
+    assert sorted(turns) == [False, True]
+
+
+async def test_a_full_stream_makes_room_and_nothing_is_half_written(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    found = await ask(nodes.url, f"STREAM.INFO.{nodes.stream}")
+    found["config"]["max_bytes"] = 300_000
+    assert "error" not in await ask(nodes.url, f"STREAM.UPDATE.{nodes.stream}", found["config"])
+    detail = b'{"a":"' + b"x" * 20_000 + b'"}'
+    refused = 0
+    for number in range(1, 101):
+        new = NewRecord(log="log", dedup_id=number.to_bytes(16, "big"), event=make_event(number, detail))
+        while True:
+            try:
+                await a.append([new])
+            except StoreOverloaded:
+                refused += 1
+                await asyncio.sleep(0.01)
+            else:
+                break
+    assert (await a.ledger("log")).accepted == 100
+    b = await nodes.open("b")
+    assert len(await b.read("log", START)) == 100
+
+
+async def test_what_is_larger_than_servers_take_is_whole_everywhere(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    new = [
+        NewRecord(log="log", dedup_id=number.to_bytes(16, "big"), event=make_event(number, LARGE))
+        for number in (1, 2)
+    ]
+    stored = await a.append(new)
+    await reached(b, a)
+    assert list(await b.read("log", START)) == list(stored)
+
+
+async def test_a_command_that_fails_fails_alone_and_everywhere(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    stored = await fill(a, 1)
+    nowhere = NewDelivery(subscription="sub", lane="lane", position=98)
+    calls = [
+        owe(a, [stored[0]]),
+        a.advance("other", LIVE, 99, owed=[nowhere], unmatched=0),
+        a.put("k", b"v", 0),
+        fill(a, 1, first=2),
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(answer, ValueError) for answer in answers] == [False, True, False, False]
+    assert not any(isinstance(answer, StoreError) for answer in answers)
+    await reached(b, a)
+    assert await b.cursor("other", LIVE) == START
+    assert nodes.tables("a") == nodes.tables("b")
