@@ -5,9 +5,9 @@ from datetime import datetime
 import msgspec
 from hypothesis.stateful import invariant
 
-from partnerbus.model.delivery import ATTEMPTS_KEPT
+from partnerbus.model.delivery import ATTEMPTS_KEPT, DeliveryState, Record
 from partnerbus.store.protocol import START, DeliveryQuery
-from partnerbus.testing.store_machine.world import LOGS, PENDING, MachineWorld
+from partnerbus.testing.store_machine.world import LOGS, PENDING, Id, MachineWorld, Owed
 
 
 class Invariants(MachineWorld):
@@ -36,6 +36,40 @@ class Invariants(MachineWorld):
             assert each.record is not None
             assert each.record in self.records[owed.log] or each.record == self.set_aside[each.position]
             assert each.owed_at == (owed.redriven_at or each.record.stored_at)
+
+    @invariant()
+    def the_backlog_is_the_models(self) -> None:
+        found = self.run_async(self.store.backlog())
+        assert [each.subscription for each in found] == sorted({name for _, name in self._not_got()})
+        for each in found:
+            of = {at: owed for (at, name), owed in self._not_got().items() if name == each.subscription}
+            pending = {at: owed for at, owed in of.items() if owed.state in PENDING}
+            later = [
+                owed
+                for owed in pending.values()
+                if owed.state is DeliveryState.OWED and (owed.due_at or self.clock.now()) > self.clock.now()
+            ]
+            assert (each.pending, each.retrying) == (len(pending), len(later))
+            assert each.dead == len(of) - len(pending)
+            oldest = self._record_at(min(pending)).stored_at if pending else None
+            assert each.oldest_stored_at == oldest
+
+    def _not_got(self) -> dict[Id, Owed]:
+        return {
+            key: owed
+            for key, owed in self.owed.items()
+            if owed.state in PENDING or owed.state is DeliveryState.DEAD
+        }
+
+    def _record_at(self, position: int) -> Record:
+        every = [*self.set_aside.values(), *(record for log in LOGS for record in self.records[log])]
+        return next(record for record in every if record.position == position)
+
+    @invariant()
+    def what_is_stored_is_found(self) -> None:
+        ids = [number.to_bytes(16, "big") for number in self.numbers]
+        stored = sorted(self.numbers.values(), key=lambda record: record.position)
+        assert list(self.run_async(self.store.find(ids))) == stored
 
     @invariant()
     def the_lanes_are_the_models(self) -> None:
