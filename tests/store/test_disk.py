@@ -1,6 +1,7 @@
 """Disks that are full, break, or hold something else; and the lock."""
 
 import asyncio
+import os
 import resource
 import sqlite3
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from partnerbus.kernel.errors import ConfigurationError, StoreLocked, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.store.embedded import EmbeddedStore, watchers
-from partnerbus.store.embedded.database import SCHEMA_VERSION
+from partnerbus.store.embedded.database import SCHEMA_VERSION, make_folder
 from partnerbus.store.protocol import START, DeliveryQuery
 from partnerbus.testing.store_contract.world import LEASE, fill, new_record, owe
 from tests.store.maker import EmbeddedMaker
@@ -41,6 +42,20 @@ def broken_disk(more: int = 8_192) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_each_folder_that_is_made_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, synced = os.fsync, set()
+
+    def fsync(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make_folder(tmp_path / "one" / "two" / "three")
+    assert synced == {tmp_path, tmp_path / "one", tmp_path / "one" / "two"}
+    make_folder(tmp_path / "one" / "two" / "three")
+    assert len(synced) == 3
 
 
 async def test_a_probe_finds_out_whether_the_disk_takes_anything(maker: EmbeddedMaker) -> None:

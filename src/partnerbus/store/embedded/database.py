@@ -80,16 +80,12 @@ class FolderLock:
 
 
 def make_folder(folder: Path) -> None:
-    """Create `folder`, for its owner only, so that it survives a power cut."""
-    if folder.is_dir():
-        return
+    """Create `folder`, for its owner only, and those above it, so that they survive a power cut."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     try:
-        folder.mkdir(mode=0o700, parents=True)
-        parent = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in made:
+            _sync_names(each.parent)
     except OSError as error:
         raise ConfigurationError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
 
@@ -102,6 +98,15 @@ def check_only(folder: Path, wanted: str) -> None:
     if other == SHARED_TABLES:
         raise ConfigurationError(f"{folder} is of a node of a cluster: say of which one with --store")
     raise ConfigurationError(f"{folder} holds a store of its own: a node of a cluster needs another folder")
+
+
+def _sync_names(folder: Path) -> None:
+    """Let the names in `folder` be on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

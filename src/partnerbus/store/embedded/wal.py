@@ -56,7 +56,7 @@ def damaged_copy(path: Path) -> Path:
 def _has_commits_behind(file: BinaryIO, frames: int) -> bool:
     """Whether two that end commits lie behind the first `frames`, and one is linked to the one before it."""
     header = file.read(HEADER.size)
-    if not any(header):
+    if len(header) < HEADER.size or not any(header):
         return False
     magic, _, page_bytes, _, *salts, first, second = HEADER.unpack(header)
     order = "<" if magic == LITTLE_ENDIAN else ">"
