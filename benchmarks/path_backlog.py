@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.baselines import free_port
 from benchmarks.goals import Figures
 from benchmarks.path_fill import owed_deliveries
-from benchmarks.path_world import Fill, put_request, running_server
+from benchmarks.path_world import Fill, cpu_seconds, put_request, running_server
 from partnerbus.testing.bench import DELIVERED, ENTRIES, Latency
 from partnerbus.testing.bench import deliver as deliver_once
 from partnerbus.testing.bench import latency as latency_of
@@ -56,7 +56,7 @@ class Live(msgspec.Struct, frozen=True):
 async def backlog(sink: Sink, deliveries: int, seconds: float) -> Figures:
     """The drain of so many deliveries over a small one's, and live events over those without a backlog."""
     small = min(SMALL, deliveries)
-    full = await _full_speed(sink, small, min(seconds, SMALL_SECONDS))
+    full, full_cost = await _full_speed(sink, small, min(seconds, SMALL_SECONDS))
     async with running_server(sink.url) as idle, Sink() as nothing:
         alone = await _live(idle, sink, nothing, seconds)
         port = free_port()
@@ -64,11 +64,12 @@ async def backlog(sink: Sink, deliveries: int, seconds: float) -> Figures:
             down = await _live(server, sink, nothing, seconds)
             async with Sink(port=port) as back:
                 waited = await _comes_back(back)
-                drained = await _drained(back, seconds)
+                drained, cost = await _drained(server, back, seconds)
                 beside = await _live(server, sink, back, seconds)
     print(
         f"{deliveries:,} owed deliveries drain at {drained:.0f}/s, {drained / full:.2f} of the {full:.0f}/s "
-        f"of {small:,}, from {waited:.0f} s after their target came back\n"
+        f"of {small:,}, at {cost / full_cost:.2f} of the processor time, from {waited:.0f} s after their "
+        "target came back\n"
         f"live events with nothing owed: {alone.line()}\n"
         f"while the target is down: {down.line()}\n"
         f"while the backlog drains: {beside.line()}",
@@ -85,12 +86,13 @@ def _slower(when: str, live: Live, alone: Live) -> Figures:
     }
 
 
-async def _full_speed(sink: Sink, deliveries: int, seconds: float) -> float:
-    """Deliveries a second of a small backlog."""
+async def _full_speed(sink: Sink, deliveries: int, seconds: float) -> tuple[float, float]:
+    """How fast a small backlog drains, and at what cost."""
     port = free_port()
-    async with running_server(sink.url, fill=_fill(port, deliveries)), Sink(port=port) as back:
+    fill = _fill(port, deliveries)
+    async with running_server(sink.url, fill=fill) as server, Sink(port=port) as back:
         await _comes_back(back)
-        return await _drained(back, seconds)
+        return await _drained(server, back, seconds)
 
 
 def _fill(port: int, deliveries: int) -> Fill:
@@ -104,10 +106,12 @@ async def _comes_back(back: Sink) -> float:
     return time.perf_counter() - began
 
 
-async def _drained(back: Sink, seconds: float) -> float:
-    before, began = back.count, time.perf_counter()
+async def _drained(server: ServerProcess, back: Sink, seconds: float) -> tuple[float, float]:
+    """Deliveries a second, and the server's processor time for each."""
+    before, used, began = back.count, cpu_seconds(server.pid), time.perf_counter()
     await asyncio.sleep(seconds)
-    return (back.count - before) / (time.perf_counter() - began)
+    count = back.count - before
+    return count / (time.perf_counter() - began), (cpu_seconds(server.pid) - used) / max(count, 1)
 
 
 async def _live(server: ServerProcess, sink: Sink, back: Sink, seconds: float) -> Live:

@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks.goals import Figures
 from benchmarks.path_fill import many_rules, owed_deliveries, stored_events
-from benchmarks.path_world import Fill, put_request, resident_bytes, running_server
+from benchmarks.path_world import Fill, cpu_seconds, peak_bytes, put_request, resident_bytes, running_server
 from partnerbus.testing.bench import IGNORED
 from partnerbus.testing.load import closed_loop
 from partnerbus.testing.server_process import ServerProcess
@@ -28,6 +28,16 @@ class Sizes(msgspec.Struct, frozen=True):
     rules: int = 100_000
     stored: int = 10_000_000
     owed: int = 1_000_000
+
+
+class Beside(msgspec.Struct, frozen=True):
+    """A server over one that has nothing: events a second, and processor time an event."""
+
+    rate: float
+    cost: float
+
+    def line(self) -> str:
+        return f"events a second {self.rate:.2f} of those without, processor time an event {self.cost:.2f}"
 
 
 async def rules(sink: str, sizes: Sizes, rounds: int, seconds: float) -> Figures:
@@ -50,37 +60,44 @@ async def owed(sink: str, sizes: Sizes, rounds: int, seconds: float) -> Figures:
     async with running_server(sink) as idle, running_server(sink, fill=fill) as server:
         await asyncio.sleep(REST_SECONDS)
         more = (resident_bytes(server.pid) - resident_bytes(idle.pid)) / 2**20
-        ratio = await _events(idle, server, rounds, seconds)
+        beside = await _events(idle, server, rounds, seconds)
+        peak = peak_bytes(server.pid) / 2**20
         started = await _start_seconds(server)
     print(
-        f"{sizes.owed:,} owed deliveries: {more:+.0f} MiB over idle; events a second {ratio:.2f} of an empty "
-        f"store's; started again in {started:.1f} s"
+        f"{sizes.owed:,} owed deliveries: {more:+.0f} MiB over idle, at most {peak:.0f}; {beside.line()}; "
+        f"started again in {started:.1f} s"
     )
-    return {"owed-memory-mib": more, "owed-over-empty": ratio}
+    return {"owed-memory-mib": more, "owed-over-empty": beside.rate}
 
 
 async def _compare(name: str, sink: str, fill: Fill, rounds: int, seconds: float) -> float:
     async with running_server(sink) as small, running_server(sink, fill=fill) as large:
-        ratio = await _events(small, large, rounds, seconds)
+        beside = await _events(small, large, rounds, seconds)
         memory = [resident_bytes(server.pid) / 2**20 for server in (small, large)]
+        peak = peak_bytes(large.pid) / 2**20
         started = [await _start_seconds(server) for server in (small, large)]
     print(
-        f"{name}: events a second {ratio:.2f} of those without; memory {memory[1]:.0f} MiB, {memory[0]:.0f} "
-        f"without; started in {started[1]:.1f} s, {started[0]:.1f} without",
+        f"{name}: {beside.line()}; memory {memory[1]:.0f} MiB, at most {peak:.0f}, {memory[0]:.0f} without; "
+        f"started in {started[1]:.1f} s, {started[0]:.1f} without",
         flush=True,
     )
-    return ratio
+    return beside.rate
 
 
-async def _events(base: ServerProcess, server: ServerProcess, rounds: int, seconds: float) -> float:
-    """The events a second of one over those of the other, in turn."""
-    found: Sequence[tuple[ServerProcess, list[float]]] = [(base, []), (server, [])]
+async def _events(base: ServerProcess, server: ServerProcess, rounds: int, seconds: float) -> Beside:
+    """The events a second of one over those of the other, in turn, and what an event costs."""
+    found: Sequence[tuple[ServerProcess, list[float], list[float]]] = [(base, [], []), (server, [], [])]
     for _ in range(rounds):
-        for each, rates in found:
+        for each, rates, costs in found:
             requests = [put_request(each.url, ENTRIES, IGNORED, n=n) for n in range(PUBLISHERS)]
+            used, began = cpu_seconds(each.pid), time.perf_counter()
             rates.append(await closed_loop(each.url, requests, connections=PUBLISHERS, seconds=seconds))
-    theirs, ours = (statistics.median(rates) for _, rates in found)
-    return ours / theirs
+            events = rates[-1] * ENTRIES * (time.perf_counter() - began)
+            costs.append(1e6 * (cpu_seconds(each.pid) - used) / events)
+    (theirs, their_cost), (ours, our_cost) = (
+        (statistics.median(rates), statistics.median(costs)) for _, rates, costs in found
+    )
+    return Beside(rate=ours / theirs, cost=our_cost / their_cost)
 
 
 async def _start_seconds(server: ServerProcess) -> float:

@@ -83,6 +83,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def peak_bytes(pid: int) -> int:
+    """The most that a process has ever had in memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1_024
+
+
 def resident_bytes(pid: int) -> int:
     """What a process has in memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
