@@ -2,10 +2,14 @@
 
 import base64
 import json
+import re
 from collections.abc import Collection
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
+"""What is written in JSON and in a URL as it is. Most secrets are, and each attempt that is traced asks."""
 
 
 class Hider:
@@ -27,9 +31,11 @@ class Hider:
 
 def _spellings(secret: str) -> set[str]:
     """How a secret may be written: as it is, in JSON, in a URL, in base64."""
+    encoded = base64.b64encode(secret.encode()).decode()
+    if _PLAIN.fullmatch(secret):
+        return {secret, encoded}
     in_json = json.dumps(secret)[1:-1]
     in_json_unicode = json.dumps(secret, ensure_ascii=False)[1:-1]
-    encoded = base64.b64encode(secret.encode()).decode()
     spelled = {
         secret,
         in_json,
