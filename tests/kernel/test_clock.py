@@ -159,3 +159,13 @@ async def test_a_steady_clock_never_stands_still_however_often_it_is_asked(
         machine.run(0.000_000_5)
         clock.now()
     assert clock.now() == START + timedelta(seconds=0.002_5)
+
+
+async def test_a_steady_clock_that_was_behind_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch)
+    clock, seen = SteadyClock(), []
+    for step in (5, -3, -3, 0, 2, -1, 0, 9, -2, 1, 1, 1):
+        machine.run(1)
+        machine.time += timedelta(seconds=step)
+        seen.append(clock.now())
+    assert seen == sorted(set(seen))  # it moves each time, too

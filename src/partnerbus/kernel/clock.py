@@ -71,17 +71,28 @@ class SteadyClock(SystemClock):
     Whatever waits for an instant, and whatever counts what began within the last second, would stand still
     for as long as the machine's clock was set back. So this one follows it forwards at once; when it is set
     back, this one goes on, at half its speed until the other has caught up.
+
+    It is asked a dozen times for every event, so what is usual, that the machine's clock went on, is a
+    comparison.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._agreed_at = datetime.now(UTC)
         self._agreed = time.monotonic()
+        self._is_ahead = False
 
     def now(self) -> datetime:
         at, machine = time.monotonic(), datetime.now(UTC)
+        if self._is_ahead or machine <= self._agreed_at:
+            return self._steadied(at, machine)
+        self._agreed_at, self._agreed = machine, at
+        return machine + self._offset
+
+    def _steadied(self, at: float, machine: datetime) -> datetime:
         least = self._agreed_at + timedelta(seconds=(at - self._agreed) / 2)
-        if machine < least:
+        self._is_ahead = machine < least
+        if self._is_ahead:
             return least + self._offset
         self._agreed_at, self._agreed = machine, at
         return machine + self._offset
