@@ -21,7 +21,7 @@ from partnerbus.store.embedded import dead_letters, people, registry, routing
 from partnerbus.store.embedded import deliveries as verbs
 from partnerbus.store.embedded import records as record_verbs
 from partnerbus.store.embedded.database import END, to_micros
-from partnerbus.store.embedded.probe import PROBE
+from partnerbus.store.embedded.probe import PROBE, Probing
 from partnerbus.store.embedded.reader import Reader
 from partnerbus.store.embedded.reset import RESET, Resetting
 from partnerbus.store.embedded.seen import Seen
@@ -286,7 +286,7 @@ class TableStore:
 
     async def probe(self) -> None:
         """See `Store.probe`."""
-        await self._commits.submit(PROBE, None)
+        await self._commits.submit(PROBE, Probing())
 
     async def reset(self, keep: Sequence[str]) -> None:
         """See `Store.reset`."""

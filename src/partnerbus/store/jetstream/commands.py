@@ -14,6 +14,7 @@ from partnerbus.model.delivery import NewRecord
 from partnerbus.model.event import decode_event
 from partnerbus.store.embedded.dead_letters import DROP, REDRIVE, Dropping, Redriving
 from partnerbus.store.embedded.deliveries import CLAIM, EXTEND, SETTLE, Claiming, Extending, Settling
+from partnerbus.store.embedded.probe import PROBE, Probing
 from partnerbus.store.embedded.records import APPEND, APPEND_ORDERED, TRIM, Appending, Trimming
 from partnerbus.store.embedded.registry import SET, Setting
 from partnerbus.store.embedded.reset import RESET, Resetting
@@ -85,6 +86,7 @@ KINDS: Sequence[Kind[Any]] = (
     Kind("trim", TRIM, Trimming),
     Kind("set", SET, Setting),
     Kind("reset", RESET, Resetting),
+    Kind("probe", PROBE, Probing),
     Kind("open", OPEN, Opening),
     Kind("begin copy", BEGIN_COPY, Copying),
     Kind("end copy", END_COPY, Copied),

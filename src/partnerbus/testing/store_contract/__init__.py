@@ -18,7 +18,7 @@ from partnerbus.testing.store_contract.logs import CursorContract, LogContract
 from partnerbus.testing.store_contract.ordering import OrderingContract
 from partnerbus.testing.store_contract.people import PeopleContract
 from partnerbus.testing.store_contract.redrive import RedriveContract
-from partnerbus.testing.store_contract.registry import CloseContract, RegistryContract
+from partnerbus.testing.store_contract.registry import CloseContract, ProbeContract, RegistryContract
 from partnerbus.testing.store_contract.reset import ResetContract
 from partnerbus.testing.store_contract.trim import TrimContract
 from partnerbus.testing.store_contract.world import StoreMaker
@@ -38,6 +38,7 @@ class StoreContract(
     OrderingContract,
     RegistryContract,
     ResetContract,
+    ProbeContract,
     CloseContract,
 ):
     """The whole contract. A subclass gives the `maker` fixture."""

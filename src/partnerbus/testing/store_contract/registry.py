@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from partnerbus.kernel.errors import RevisionConflict, StoreUnavailable
-from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Store
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Revised, Store
 from partnerbus.testing.store_contract.world import (
     LEASE,
     StoreMaker,
@@ -89,6 +89,18 @@ class RegistryContract:
         for changes in watchers:
             revisions = [(await anext(changes)).revision for _ in range(50)]
             assert revisions == sorted(set(revisions))
+
+
+class ProbeContract:
+    """Whether the store takes anything."""
+
+    async def test_a_probe_changes_nothing_that_can_be_read(self, store: Store) -> None:
+        before = await store.put("k", b"v", 0)
+        (stored,) = await store.append([new_record(1)])
+        await store.probe()
+        assert list(await store.read("log", START)) == [stored]
+        assert await store.list("") == [Revised(key="k", value=b"v", revision=before)]
+        assert await store.put("k", b"w", before) > before
 
 
 class CloseContract:
