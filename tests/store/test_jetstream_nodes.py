@@ -222,6 +222,56 @@ async def test_a_node_with_old_tables_begins_with_a_copy(nodes: Nodes) -> None:
     assert list(await b.read("log", START)) == list(await a.read("log", START))
 
 
+async def test_a_node_that_stood_still_for_too_long_says_so(nodes: Nodes) -> None:
+    async with wire(nodes.server.port) as to_a:
+        a, b = await nodes.open("a", to_a.port), await nodes.open("b")
+        await to_a.cut()
+        copies = copier(nodes, b)
+        for number in range(3):
+            await fill(b, 10, first=1 + 10 * number)
+            await copies.look()
+        await to_a.mend()
+        assert "takes a copy" in await a.lost()
+        with pytest.raises(StoreUnavailable, match="takes a copy"):
+            await a.append([])
+        await a.close()
+        a = await nodes.open("a")
+        assert len(await a.read("log", START)) == 30
+
+
+async def test_a_node_whose_stream_was_deleted_says_so(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    await fill(a, 1)
+    await ask(nodes.url, f"STREAM.DELETE.{nodes.stream}")
+    assert "is gone" in await a.lost()
+
+
+async def test_what_a_nodes_disk_has_changed_is_its_own_trouble(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    stored = await fill(a, 2)
+    await owe(a, stored)
+    await reached(b, a)
+    a._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
+    claimed = await b.claim("lane", 1, LEASE)
+    assert [claim.record for claim in claimed.claims] == stored[:1]
+    assert "makes them anew" in await a.lost()
+    await a.close()
+    assert await b.settle(claimed.claims[0], DELIVERED)
+    a = await nodes.open("a")
+    assert list(await a.read("log", START)) == stored
+    assert await a.ledger("log") == await b.ledger("log")
+
+
+async def test_no_copy_passes_on_what_a_disk_has_changed(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    await fill(a, 2)
+    a._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
+    copies = copier(nodes, a)
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await copies._put()
+    assert await copies._shelf.newest() == 0
+
+
 async def test_copies_do_not_pile_up(nodes: Nodes) -> None:
     a = await nodes.open("a")
     copies = copier(nodes, a)

@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import click
 
 from partnerbus import __version__
 from partnerbus.cli.asking import config_option
+from partnerbus.kernel.errors import StoreUnavailable
 from partnerbus.node.load_settings import load_settings
 from partnerbus.node.settings import ServiceUrls, Setting, Settings, table, without_secrets
 
@@ -106,7 +107,18 @@ async def _serve(settings: Settings) -> None:
     async with Node(settings) as node:
         spare_what_stays()
         click.echo(ready_line(node.url, settings))
-        await stopped.wait()
+        if (reason := await _end(stopped, node.lost())) is not None:
+            raise StoreUnavailable(reason)
+
+
+async def _end(stopped: asyncio.Event, lost: Coroutine[None, None, str]) -> str | None:
+    """Wait until somebody stops the server, or it has lost its store: then why."""
+    losing, stopping = asyncio.create_task(lost), asyncio.create_task(stopped.wait())
+    await asyncio.wait([losing, stopping], return_when=asyncio.FIRST_COMPLETED)
+    reason = losing.result() if losing.done() else None
+    for task in (losing, stopping):
+        task.cancel()
+    return reason
 
 
 def ready_line(url: str, settings: Settings) -> str:

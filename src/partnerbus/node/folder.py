@@ -23,7 +23,7 @@ from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.node.open_store import OpensStore, open_embedded
 from partnerbus.node.reset import finish_reset
-from partnerbus.store.protocol import Store
+from partnerbus.store.embedded.table_store import TableStore
 
 
 class Operator(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """An opened data folder: what a server and a command without a server both work with."""
 
     folder: DataFolder
-    store: Store
+    store: TableStore
     catalog: Catalog
     secrets: SecretBox
     accounts: Accounts
@@ -115,7 +115,7 @@ async def opened(
         await store.close()
 
 
-async def read(folder: DataFolder, store: Store, secrets: SecretBox, clock: Clock) -> Opened:
+async def read(folder: DataFolder, store: TableStore, secrets: SecretBox, clock: Clock) -> Opened:
     """What an open store holds."""
     catalog = Catalog(store, clock)
     accounts = Accounts(catalog, secrets, clock)

@@ -94,6 +94,10 @@ class Node:
         if self._now is not None:
             await self._now.engine.idle()
 
+    async def lost(self) -> str:
+        """Wait until the store is lost to this process, which then can only end; why."""
+        return await self._inside().found.store.lost()
+
     async def reset(self) -> None:
         """Forget everything but accounts and their keys, and go on, even if the caller goes away meanwhile.
 

@@ -11,7 +11,7 @@ from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log
 from partnerbus.node.settings import Settings
 from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.protocol import Store
+from partnerbus.store.embedded.table_store import TableStore
 
 
 class OpensStore(Protocol):
@@ -22,10 +22,12 @@ class OpensStore(Protocol):
 
     async def __call__(
         self, folder: Path, clock: Clock, failpoints: Failpoints, seal: Callable[[], str], /
-    ) -> Store: ...
+    ) -> TableStore: ...
 
 
-async def open_embedded(folder: Path, clock: Clock, failpoints: Failpoints, _: Callable[[], str]) -> Store:
+async def open_embedded(
+    folder: Path, clock: Clock, failpoints: Failpoints, _: Callable[[], str]
+) -> TableStore:
     """Open the store in the folder."""
     return await EmbeddedStore.open(folder, clock, failpoints)
 
@@ -39,7 +41,7 @@ def store_opener(settings: Settings, log: Log) -> OpensStore:
 
     async def open_shared(
         folder: Path, clock: Clock, failpoints: Failpoints, seal: Callable[[], str]
-    ) -> Store:
+    ) -> TableStore:
         # here, since a node without a cluster needs no NATS client
         from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 

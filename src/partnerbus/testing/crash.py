@@ -88,11 +88,13 @@ async def crash_run(
     *,
     events: int = 400,
     program: Sequence[str] | None = None,
+    settings: Sequence[str] = (),
     progress: Progress = lambda _report: None,
 ) -> CrashReport:
     """Live through `plan` in `folder`, and after its last end with at least `events` more acknowledged.
 
-    `program` becomes the server (see `ServerProcess`); `progress` is told after each end.
+    `program` becomes the server (see `ServerProcess`), which gets `settings` as further options; `progress`
+    is told after each end.
     """
     async with Receiver() as receiver:
         receiver.script("/refuses", Respond(status=400))
@@ -100,6 +102,7 @@ async def crash_run(
         receiver.respond("/", _sqs)
         options = ["--auth", "none", "--allow-private-targets", "--test-clock", "--log-level", "error"]
         options += ["--keep-events-seconds", "60", "--aws-endpoint-url", receiver.url]
+        options += settings
         server = ServerProcess(folder / "data", *options, log=folder / "log", program=program or PARTNERBUS)
         run = _Run(server, receiver, events)
         try:

@@ -9,6 +9,7 @@ delays no event. The clock is read in the event loop when a verb is called, so a
 knows what it gets.
 """
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -88,6 +89,15 @@ class TableStore:
         self._seen.tail.wake_all()
         await self._reader.close()
         await self._people.close()
+
+    async def lost(self) -> str:
+        """Wait until nothing more can be done with the store until it is opened anew; why."""
+        await asyncio.Event().wait()
+        return ""
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        raise NotImplementedError
 
     def _check_open(self) -> None:
         if self._closed:

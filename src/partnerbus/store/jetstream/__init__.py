@@ -10,7 +10,7 @@ The log of commands is bounded by copies of the tables in the cluster (`snapshot
 without tables, or with old ones, begins with such a copy.
 
 Read in this order: `store`, `commands`, `publisher`, `follower`, `applier`, `read_model`, `snapshots`,
-`stream`, `session`, `address`.
+`catching_up`, `stream`, `session`, `address`.
 """
 
 from partnerbus.store.jetstream.address import ClusterSettings

@@ -40,7 +40,7 @@ LAST_PART_HEADER = "Nats-Batch-Commit"
 
 
 class Gap(PartnerbusError):
-    """The stream no longer has what comes next for this node."""
+    """The stream no longer has what comes next for this node: start it again, and it takes a copy."""
 
 
 class _Consumer(msgspec.Struct):
@@ -95,7 +95,9 @@ class Follower:
         while True:
             try:
                 await self._follow()
-            except (ApiError, StoreUnavailable, nats.errors.Error, OSError):
+            except (ApiError, StoreUnavailable, nats.errors.Error, OSError) as error:
+                if isinstance(error, ApiError) and error.is_not_found:
+                    raise StoreUnavailable(f"The stream {self._stream} is gone.") from None
                 await self._session.clock.sleep(PAUSE)
 
     def begin_anew(self) -> None:

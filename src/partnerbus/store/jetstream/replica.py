@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from partnerbus.kernel.clock import Clock
-from partnerbus.kernel.errors import PartnerbusError, StoreUnavailable
+from partnerbus.kernel.errors import StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.store.embedded.database import to_micros
 from partnerbus.store.embedded.seen import Seen
@@ -70,6 +70,11 @@ class Replica:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._applier.close()
 
+    async def lost(self) -> str:
+        """Wait until it has failed; why."""
+        await self._failed.wait()
+        return str(self.failure)
+
     def run_beside(self, work: Coroutine[Any, Any, None]) -> None:
         """Let `work` run until the end; if it fails, so does the store."""
         task = asyncio.get_running_loop().create_task(self._watched(work))
@@ -78,8 +83,8 @@ class Replica:
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except PartnerbusError as error:
-            self._fail(StoreUnavailable(str(error)))
+        except Exception as error:  # noqa: BLE001 - without this work the store is none
+            self._fail(StoreUnavailable(str(error) or repr(error)))
 
     def _fail(self, reason: StoreUnavailable) -> None:
         if self.failure is None:

@@ -75,6 +75,10 @@ class JetStreamStore(TableStore):
         await self._stop_reading()
         await self._stack.aclose()
 
+    async def lost(self) -> str:
+        """Wait until the store has failed; why."""
+        return await self._replica.lost()
+
     def _check_open(self) -> None:
         if self._replica.failure is not None:
             raise StoreUnavailable(str(self._replica.failure))
