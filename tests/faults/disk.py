@@ -185,7 +185,8 @@ class Disk:
                 self._sync_file(path, found.st_ino, is_kept=is_kept)
             elif is_kept and path.readlink().is_relative_to(self._folder):
                 folder = path.readlink()
-                self._names[folder] = {each.name: each.stat().st_ino for each in folder.iterdir()}
+                files = (each for each in folder.iterdir() if not each.is_dir())  # folders stay as they are
+                self._names[folder] = {each.name: each.stat().st_ino for each in files}
 
     def _sync_file(self, path: Path, inode: int, *, is_kept: bool) -> None:
         content = path.read_bytes()
