@@ -3,16 +3,18 @@
 import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from partnerbus.api.admin import AdminAnswer
+from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.request import ErrorBody
 from partnerbus.api.admin.viewer import OPERATOR
-from partnerbus.cli.reach import reach
+from partnerbus.cli.reach import reach, served
 from partnerbus.node.load_settings import load_settings
 from partnerbus.node.settings import Settings
 
@@ -35,11 +37,16 @@ class Asker:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
         may_make: bool = False,
+        needs_server: bool = False,
     ) -> V:
-        """The answer to one request; a refusal ends the command with its sentence and status 1."""
+        """The answer to one request; a refusal ends the command with its sentence and status 1.
+
+        With `needs_server` so does a folder where none runs.
+        """
         encoded = msgspec.json.encode(body) if body is not None else b""
         try:
-            answer = asyncio.run(self._ask(method, path, query or {}, encoded, may_make))
+            reached = served(self._settings) if needs_server else reach(self._settings, may_make=may_make)
+            answer = asyncio.run(self._ask(reached, method, path, query or {}, encoded))
         except OSError as error:
             raise click.ClickException(f"the server went away before it answered: {error}") from None
         if answer.status != 200:
@@ -51,9 +58,14 @@ class Asker:
         click.echo(msgspec.json.encode(view).decode() if self.as_json else in_words())
 
     async def _ask(
-        self, method: str, path: str, query: Mapping[str, str], body: bytes, may_make: bool
+        self,
+        reached: AbstractAsyncContextManager[Admin],
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: bytes,
     ) -> AdminAnswer:
-        async with reach(self._settings, may_make=may_make) as admin:
+        async with reached as admin:
             return await admin.answer(OPERATOR, method, path, query, body)
 
 
@@ -104,6 +116,11 @@ def pairs(named: Mapping[str, object]) -> str:
     shown = {name: value for name, value in named.items() if value is not None}
     width = max(map(len, shown))
     return "\n".join(f"{name.ljust(width)}  {value}" for name, value in shown.items())
+
+
+def instant(at: datetime) -> str:
+    """An instant as people read it, to the millisecond."""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def given(**options: str | int | None) -> dict[str, str]:

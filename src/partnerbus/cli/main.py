@@ -18,8 +18,10 @@ from partnerbus.cli.logs import logs
 from partnerbus.cli.node import clock, ledger, reset, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
+from partnerbus.cli.tail import listen, tail
 from partnerbus.cli.targets import target
 from partnerbus.cli.torture import torture
+from partnerbus.cli.trace import trace, why
 from partnerbus.cli.webhooks import webhook
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreLocked
 
@@ -39,6 +41,10 @@ for command in (
     dead_letters,
     deliveries,
     logs,
+    tail,
+    trace,
+    why,
+    listen,
     ledger,
     status,
     target,

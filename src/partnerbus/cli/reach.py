@@ -33,6 +33,10 @@ PAUSE = timedelta(milliseconds=100)
 ANSWER_SECONDS = 60.0
 
 
+class NoServer(PartnerbusError):
+    """No server runs on the folder; start one with `partnerbus serve`."""
+
+
 class Unreachable(PartnerbusError):
     """The folder is in use, but the server that uses it does not answer."""
 
@@ -52,6 +56,15 @@ async def reach(settings: Settings, *, may_make: bool = False) -> AsyncIterator[
                 raise Unreachable
             await clock.sleep(PAUSE)
         yield admin
+
+
+@asynccontextmanager
+async def served(settings: Settings) -> AsyncIterator[Admin]:
+    """The admin face of the server that runs with `settings`. Raises `NoServer` if none does."""
+    admin = await _remote(DataFolder(settings.data))
+    if admin is None:
+        raise NoServer
+    yield admin
 
 
 async def _own(

@@ -15,8 +15,7 @@ from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.reset import RESET_PATH
 from partnerbus.api.admin.tail import TAIL_PATH
 from partnerbus.api.admin.viewer import Viewer
-from partnerbus.api.errors import ApiError
-from partnerbus.api.face import Answer, Face, refusal
+from partnerbus.api.face import Answer, Face
 from partnerbus.api.operation import Call, Services
 from partnerbus.engine.accounts import KeyHolder
 from partnerbus.engine.engine import Engine
@@ -90,23 +89,17 @@ class Gate:
                 self._is_open.set()
 
 
-NO_EDGE = "This node answers no callers of the API: its role is another one. Ask another node."
-
-
 class FrontFace:
-    """The face of the inside of now; of a node that is no edge, a refusal that SDKs try again elsewhere."""
+    """The face of the inside of now."""
 
-    def __init__(self, gate: Gate, inside: Callable[[], Inside], *, is_edge: bool) -> None:
+    def __init__(self, gate: Gate, inside: Callable[[], Inside]) -> None:
         self._gate = gate
         self._inside = inside
-        self._is_edge = is_edge
 
     def knows(self, operation: str) -> bool:
         return self._inside().face.knows(operation)
 
     async def answer(self, call: Call, body: bytes) -> Answer:
-        if not self._is_edge:
-            return refusal(ApiError("InternalException", NO_EDGE, 503))
         async with self._gate:
             return await self._inside().face.answer(call, body)
 

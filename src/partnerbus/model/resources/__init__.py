@@ -27,11 +27,6 @@ from partnerbus.model.resources.buses import (
     default_log,
     source_key,
 )
-from partnerbus.model.resources.cluster_nodes import (
-    ClusterNode,
-    Role,
-    node_key,
-)
 from partnerbus.model.resources.connections import (
     ApiDestination,
     AuthorizationType,
@@ -97,7 +92,6 @@ __all__ = [
     "Archive",
     "AuthorizationType",
     "ClientCertificate",
-    "ClusterNode",
     "Connection",
     "ConnectionParameter",
     "ConnectionState",
@@ -117,7 +111,6 @@ __all__ = [
     "ReplayState",
     "Resource",
     "RetryPolicy",
-    "Role",
     "Rule",
     "RuleState",
     "ScheduleProgress",
@@ -136,7 +129,6 @@ __all__ = [
     "encode_resource",
     "endpoint_key",
     "failing_target_key",
-    "node_key",
     "replay_key",
     "rule_key",
     "source_key",
@@ -158,7 +150,6 @@ AnyResource = (
     | FailingTarget
     | ScheduleProgress
     | PendingReset
-    | ClusterNode
 )
 
 _encoder = msgspec.json.Encoder()

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from partnerbus.kernel.errors import CursorMoved, StoreError
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.model.delivery import Claim, NewDelivery, Record
 from partnerbus.store.embedded.database import to_micros
@@ -18,10 +17,7 @@ from partnerbus.store.protocol import LIVE, START, Kept
 
 
 class Advancing(msgspec.Struct, frozen=True, gc=False):
-    """The argument of advance. `at_hand` holds records that need not be read for born claims.
-
-    `after` is where whoever asks saw the cursor, None if it matters not.
-    """
+    """The argument of advance. `at_hand` holds records that need not be read for born claims."""
 
     log: str
     name: str
@@ -32,7 +28,6 @@ class Advancing(msgspec.Struct, frozen=True, gc=False):
     now: int
     leased_until: int
     at_hand: Mapping[int, Record]
-    after: int | None = None
 
 
 class Advanced(msgspec.Struct, frozen=True, gc=False):
@@ -59,15 +54,13 @@ _MOVE_CURSOR = (
 )
 
 
-def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced | StoreError]:
+def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced]:
     return [_advance_one(tables, command) for command in commands]
 
 
-def _advance_one(tables: Tables, command: Advancing) -> Advanced | StoreError:
-    before = cursor(tables.connection, command.log, command.name)
-    if command.after is not None and command.after != before:
-        return CursorMoved()
+def _advance_one(tables: Tables, command: Advancing) -> Advanced:
     log = tables.log(command.log)
+    before = cursor(tables.connection, command.log, command.name)
     if command.to <= before:
         return _NOTHING
     claims = _owe(tables, command)
