@@ -1,7 +1,6 @@
 """Filling a data folder before a server runs on it, through the store and the catalog."""
 
 import asyncio
-import os
 import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import msgspec
 from benchmarks.path_world import detail
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.ids import Ids
 from partnerbus.model.delivery import NewDelivery, NewRecord, Record
 from partnerbus.model.event import Event, event_time
 from partnerbus.model.resources import AnyResource, ApiDestination, EventBus, Rule, RuleState, Target, bus_key
@@ -81,23 +81,24 @@ async def _owned(data: Path) -> AsyncIterator[Opened]:
 async def _append(found: Opened, events: int) -> AsyncIterator[Sequence[Record]]:
     bus = found.catalog.get(EventBus, bus_key(CUSTOMER, REGION, SOURCE))
     assert bus is not None
-    body, now = detail().encode(), event_time(datetime.now(UTC))
+    body, drawing = detail().encode(), Ids()
     for start in range(0, events, STORED_TOGETHER):
-        count = min(STORED_TOGETHER, events - start)
-        yield await found.store.append([_record(bus.log, start + n, body, now) for n in range(count)])
+        now = datetime.now(UTC)
+        ids = drawing.drawn(now, min(STORED_TOGETHER, events - start))
+        yield await found.store.append([_record(bus.log, *both, event_time(now), body) for both in ids])
 
 
-def _record(log: str, number: int, body: bytes, now: str) -> NewRecord:
+def _record(log: str, id_: str, dedup_id: bytes, time: str, body: bytes) -> NewRecord:
     event = Event(
-        id=str(uuid.UUID(int=number)),
+        id=id_,
         detail_type="stored",
         source=SOURCE,
         account=CUSTOMER,
-        time=now,
+        time=time,
         region=REGION,
         detail=body,
     )
-    return NewRecord(log=log, dedup_id=number.to_bytes(8) + os.urandom(8), event=event)
+    return NewRecord(log=log, dedup_id=dedup_id, event=event)
 
 
 def _destination(found: Opened) -> ApiDestination:

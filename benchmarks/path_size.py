@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -71,7 +72,7 @@ async def owed(sink: str, sizes: Sizes, rounds: int, seconds: float) -> Figures:
 
 
 async def _compare(name: str, sink: str, fill: Fill, rounds: int, seconds: float) -> float:
-    async with running_server(sink) as small, running_server(sink, fill=fill) as large:
+    async with running_server(sink) as small, running_server(sink, fill=_told(name, fill)) as large:
         beside = await _events(small, large, rounds, seconds)
         memory = [resident_bytes(server.pid) / 2**20 for server in (small, large)]
         peak = peak_bytes(large.pid) / 2**20
@@ -82,6 +83,22 @@ async def _compare(name: str, sink: str, fill: Fill, rounds: int, seconds: float
         flush=True,
     )
     return beside.rate
+
+
+def _told(name: str, fill: Fill) -> Fill:
+    """`fill`, and a line of how long it took and what it takes on the disk."""
+
+    async def told(data: Path) -> None:
+        began = time.perf_counter()
+        await fill(data)
+        size = await asyncio.to_thread(_folder_bytes, data) / 2**20
+        print(f"{name}: filled in {time.perf_counter() - began:.0f} s, {size:,.0f} MiB", flush=True)
+
+    return told
+
+
+def _folder_bytes(data: Path) -> int:
+    return sum(file.stat().st_size for file in data.iterdir())
 
 
 async def _events(base: ServerProcess, server: ServerProcess, rounds: int, seconds: float) -> Beside:

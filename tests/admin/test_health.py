@@ -11,7 +11,7 @@ from partnerbus.api.admin.health_views import (
 )
 from partnerbus.api.admin.sources import SharingView
 from partnerbus.testing.receiver import Respond
-from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, TICKETS, Desk, _run
+from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, REGION, TICKETS, Desk, _run
 
 REFUSED = "The webhook answered with HTTP status 400."
 
@@ -66,6 +66,18 @@ async def test_health_comes_in_pages(desk: Desk) -> None:
     second = (await desk.ask("/health/rules", ANN, limit=3, after=first.next)).read(RuleHealthList)
     assert [each.name for each in (*first.rules, *second.rules)] == ["r0", "r1", "r2", "r3", "r4"]
     assert second.next is None
+
+
+async def test_a_target_of_two_accounts_is_two_and_on_one_page(desk: Desk) -> None:
+    queue = f"arn:aws:events:{REGION}:{ANN}:event-bus/shared"
+    for account in (ANN, BOB):
+        role = f"arn:aws:iam::{account}:role/to-bus"
+        await desk.rule(account, "default", "r", {"source": ["x"]}, queue, RoleArn=role)
+    first = (await desk.ask("/health/targets", limit=1)).read(TargetHealthList)
+    assert [(each.arn, each.account) for each in first.targets] == [(queue, ANN), (queue, BOB)]
+    assert first.next is None
+    (own,) = (await desk.ask("/health/targets", BOB)).read(TargetHealthList).targets
+    assert (own.account, len(own.rules)) == (BOB, 1)
 
 
 async def test_a_partner_sees_counts_always_and_errors_only_if_the_customer_shares_them(desk: Desk) -> None:

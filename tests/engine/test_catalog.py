@@ -369,3 +369,23 @@ async def test_what_is_made_anew_under_a_name_is_not_found_by_the_old_arn(catalo
     assert catalog.connection_by_arn(connection("one").arn) is None
     assert catalog.api_destination_by_arn(destination("two").arn) == destination("two")
     assert catalog.connection_by_arn(connection("two").arn) == connection("two")
+
+
+async def test_a_change_that_others_have_undone_already_is_not_applied_late(
+    store: EmbeddedStore, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, put_there = Heard(catalog), store.put
+
+    async def put_and_undo(key: str, value: bytes, expected: int) -> int:
+        """Another node removes it, and the watch tells of both, before the answer is here."""
+        revision = await put_there(key, value, expected)
+        await store.delete(key, revision)
+        monkeypatch.setattr(store, "put", put_there)
+        await caught_up(store, heard)
+        return revision
+
+    async with following(catalog):
+        monkeypatch.setattr(store, "put", put_and_undo)
+        await catalog.create(account())
+    assert await store.get(account().key) is None
+    assert catalog.get(Account, account().key) is None

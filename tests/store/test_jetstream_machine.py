@@ -95,7 +95,7 @@ def run(server: NatsServer, examples: int, steps: int) -> None:
 
 
 def test_a_short_run(server: NatsServer) -> None:
-    run(server, examples=10, steps=30)
+    run(server, examples=4, steps=25)
 
 
 @pytest.mark.slow

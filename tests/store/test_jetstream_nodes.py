@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.errors import RevisionConflict, StoreError, StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import make_log
-from partnerbus.model.delivery import NewDelivery, NewRecord
+from partnerbus.model.delivery import DeliveryState, NewDelivery, NewRecord
 from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.catching_up import NODE
 from partnerbus.store.jetstream.copies import Copier
-from partnerbus.store.protocol import LIVE, START
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery
 from partnerbus.testing.store_contract.world import (
     DELIVERED,
     LARGE,
@@ -270,6 +271,45 @@ async def test_no_copy_passes_on_what_a_disk_has_changed(nodes: Nodes) -> None:
     with pytest.raises(StoreUnavailable, match="damaged"):
         await copies._put()
     assert await copies._shelf.newest() == 0
+
+
+async def test_what_is_in_the_stream_twice_is_run_once(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    await owe(a, await fill(a, 4))
+    publish = a._publisher._session.publish
+
+    async def twice(*message: Any) -> None:
+        await publish(*message)
+        await publish(*message)
+
+    monkeypatch.setattr(a._publisher._session, "publish", twice)
+    assert len((await a.claim("lane", 1, LEASE)).claims) == 1
+    monkeypatch.undo()
+    await fill(a, 1, first=9)  # behind both
+    await reached(b, a)
+    for node in (a, b):
+        found = await node.deliveries(DeliveryQuery(states=[DeliveryState.CLAIMED]))
+        assert len(found) == 1
+
+
+async def test_what_was_given_up_is_not_run_later(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("partnerbus.store.jetstream.publisher.PATIENCE", timedelta(seconds=0.5))
+    a = await nodes.open("a")
+    session = a._publisher._session
+    publish, held = session.publish, list[Any]()
+
+    async def hold(*message: Any) -> None:
+        held.append(message)
+
+    monkeypatch.setattr(session, "publish", hold)
+    with pytest.raises(StoreUnavailable):
+        await fill(a, 1)
+    monkeypatch.undo()
+    stored = await fill(a, 1, first=2)
+    await publish(*next(message for message in held if message[0] == a._publisher._subject))
+    await fill(a, 1, first=3)
+    assert [record.event for record in await a.read("log", START)][:1] == [stored[0].event]
+    assert (await a.ledger("log")).accepted == 2
 
 
 async def test_copies_do_not_pile_up(nodes: Nodes) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -77,6 +78,16 @@ async def test_wrong_credentials(tmp_path: Path, given: str) -> None:
         (tmp_path / "store.creds").write_text("node:right")
         store = await opened(tmp_path / "data", server.url, credentials=tmp_path / "store.creds")
         await store.close()
+
+
+async def test_a_user_that_may_not_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("partnerbus.store.jetstream.replica.PATIENCE", timedelta(0))
+    monkeypatch.setattr("partnerbus.store.jetstream.session.CALL_TIMEOUT", timedelta(seconds=0.5))
+    user = '{user: "node", password: "right", permissions: {publish: {deny: "partnerbus.commands"}}}'
+    with nats_server(tmp_path, more=f"authorization {{ users: [{user}] }}") as server:
+        said = await refusal(tmp_path / "data", server.url.replace("//", "//node:right@"))
+        assert "permissions violation" in said
+        assert "partnerbus.commands" in said
 
 
 async def test_a_server_without_jetstream(tmp_path: Path) -> None:

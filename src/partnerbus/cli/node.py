@@ -55,7 +55,23 @@ def status(asker: Asker) -> None:
         "targets disabled": found.targets_disabled,
         "targets held": found.targets_held,
     }
-    asker.tell(found, lambda: pairs(named))
+    asker.tell(found, lambda: "\n".join([pairs(named), *_nodes(found)]))
+
+
+def _nodes(found: Status) -> list[str]:
+    """The nodes of a cluster, with what they do and since when, or until when they were there."""
+    rows = [
+        (
+            each.name,
+            each.url,
+            ",".join(each.roles),
+            f"since {each.started_at:%Y-%m-%dT%H:%M:%S}"
+            if each.leased_until > found.now
+            else f"gone since {each.leased_until:%Y-%m-%dT%H:%M:%S}",
+        )
+        for each in found.nodes
+    ]
+    return ["", columns(("NODE", "URL", "ROLES", "THERE"), rows)] if rows else []
 
 
 @click.command()

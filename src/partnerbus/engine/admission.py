@@ -22,14 +22,25 @@ AT_MOST = 64
 
 
 class Admission:
-    """Lets attempts of lanes begin. `changed` is called when nothing may be due any more."""
+    """Lets attempts of lanes begin. `changed` is called when nothing may be due any more.
 
-    def __init__(self, clock: Clock, gates: Gates, room: Room, changed: Callable[[], None]) -> None:
+    Lanes that are not mine (`is_mine`) are another node's: what is due there is forgotten here.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        gates: Gates,
+        room: Room,
+        changed: Callable[[], None],
+        is_mine: Callable[[str], bool] = lambda _lane: True,
+    ) -> None:
         self._agenda: Agenda[str] = Agenda(clock)
         self._gates = gates
         self._lanes = Lanes(room)
         self._turned_away: set[str] = set()
         self._changed = changed
+        self._is_mine = is_mine
 
     @property
     def anything_due(self) -> bool:
@@ -54,6 +65,9 @@ class Admission:
         while True:
             lane = await self._agenda.next()
             self._turned_away.discard(lane)
+            if not self._is_mine(lane):
+                self._changed()
+                continue
             allowed = self._gates.take(lane, AT_MOST)
             if not allowed:
                 self._turn_away(lane)
@@ -67,7 +81,7 @@ class Admission:
 
         None while something is due in the lane: what was owed first is attempted first.
         """
-        if self._is_due(lane):
+        if self._is_due(lane) or not self._is_mine(lane):
             return 0
         return self._hold(lane, self._gates.take(lane, wanted))
 

@@ -54,7 +54,8 @@ class Catalog:
     """Typed access to the registry. Open it with `await catalog.load()`, keep it current with `follow()`.
 
     `_gone` has the revisions of removals that were applied here before the watch told of them, so that what
-    the watch tells late brings nothing back.
+    the watch tells late brings nothing back. And the other way round: of a change made here that the watch
+    has told of already, and perhaps of what others have made of it since, nothing is applied again.
     """
 
     def __init__(self, store: RegistryStore, clock: Clock) -> None:
@@ -63,6 +64,7 @@ class Catalog:
         self._entries: dict[str, Entry] = {}
         self._keys: list[str] = []
         self._gone: dict[str, int] = {}
+        self._told = 0
         self._listeners: list[Listener] = []
         self._changes = store.watch()
         self._is_cut_off = False
@@ -86,6 +88,7 @@ class Catalog:
             self._is_cut_off = True
             async for change in changes:
                 resource = None if change.value is None else decode_resource(change.value)
+                self._told = change.revision
                 self._apply(change.key, resource, change.revision)
                 if self._gone.get(change.key) == change.revision:
                     del self._gone[change.key]  # nothing older can arrive any more
@@ -204,11 +207,15 @@ class Catalog:
         if entry is None or entry.resource != resource:
             raise RevisionConflict
         revision = await self._store.delete(resource.key, entry.revision)
-        self._apply(resource.key, None, revision)
+        self._apply_own(resource.key, None, revision)
 
     async def _put(self, resource: AnyResource, expected: int) -> None:
         revision = await self._store.put(resource.key, encode_resource(resource), expected)
-        self._apply(resource.key, resource, revision)
+        self._apply_own(resource.key, resource, revision)
+
+    def _apply_own(self, key: str, after: AnyResource | None, revision: int) -> None:
+        if revision > self._told:
+            self._apply(key, after, revision)
 
     def _apply(self, key: str, after: AnyResource | None, revision: int) -> None:
         known = self._entries.get(key)

@@ -124,6 +124,10 @@ class Dispatcher:
                 raise
             self._start(self._claim(lane, slots))
 
+    def owe(self, lane: str, due_at: datetime | None = None) -> None:
+        """Something is owed in `lane`, due at `due_at` (None: now)."""
+        self._admission.owe(lane, due_at)
+
     async def look(self) -> None:
         """Put every lane of the store on the agenda."""
         for found in await self._store.lanes():

@@ -26,6 +26,7 @@ from partnerbus.engine.replays import Replays
 from partnerbus.engine.retention import KEEP_RECORDS, SWEEP_EVERY, Retention
 from partnerbus.engine.router import Routers, Routing
 from partnerbus.engine.schedules import Schedules
+from partnerbus.engine.shares import Everything, Shares
 from partnerbus.engine.supervisor import Supervisor, Sweep
 from partnerbus.engine.tallies import Tallies
 from partnerbus.engine.target_health import SWEEP_EVERY as FORGET_EVERY
@@ -74,6 +75,7 @@ class Engine:
         disable_after: timedelta | None = None,
         room: Room | None = None,
         bounds: Bounds = BOUNDS,
+        shares: Shares | None = None,
         write_bus_log: Callable[[bytes], None] = lambda _line: None,
         trace: TraceLevel = TraceLevel.OFF,
         write_trace: Callable[[bytes], None] = lambda _line: None,
@@ -81,9 +83,12 @@ class Engine:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._shares = shares = shares or Everything()
+        self._has_news = asyncio.Event()
+        shares.listen(self._has_news.set)
         self._changed = asyncio.Event()
         self._supervisor = Supervisor(clock, log)
-        matching = Matching(catalog, log)
+        self._matching = matching = Matching(catalog, log)
         replay_pace = ReplayPace(clock)
         leases = Leases(store, clock, log, replay_pace.saw_live)
         gates = Gates(clock, partial(_rate_of, catalog))
@@ -119,7 +124,7 @@ class Engine:
             log=log,
             changed=self._changed.set,
             judged=self._judged,
-            admission=Admission(clock, gates, room or Room(), self._changed.set),
+            admission=Admission(clock, gates, room or Room(), self._changed.set, shares.delivers),
             leases=leases,
         )
         routing = Routing(
@@ -132,6 +137,7 @@ class Engine:
             log=log,
             bus_logs=bus_logs,
             traces=traces,
+            shares=shares,
         )
         self._routers = Routers(routing, self._changed.set)
         self._replays = Replays(catalog, routing, replay_pace, self._changed)
@@ -153,15 +159,17 @@ class Engine:
             "dispatcher": self._dispatcher.run,
             "leases": leases.extend,
             "target health": partial(self._health.run, self.publisher.publish),
-            "replays": self._replays.run,
-            "schedules": partial(self._schedules.run, self.publisher.publish),
+            "replays": shares.alone("replays", self._replays.run),
+            "schedules": shares.alone("schedules", partial(self._schedules.run, self.publisher.publish)),
+            "shares": shares.run,
+            "news": self._follow_news,
             **(parts or {}),
         }
         self._sweeps = (
-            Sweep("retention", SWEEP_EVERY, Retention(store, catalog, clock, log, keep).sweep),
+            shares.sweep(Sweep("retention", SWEEP_EVERY, Retention(store, catalog, clock, log, keep).sweep)),
             Sweep("look", LOOK_EVERY, self.look),
-            Sweep("replays", REPLAYS_EVERY, self._replays.forget_old),
-            Sweep("target health", FORGET_EVERY, self._health.sweep),
+            shares.sweep(Sweep("replays", REPLAYS_EVERY, self._replays.forget_old)),
+            shares.sweep(Sweep("target health", FORGET_EVERY, self._health.sweep)),
             *sweeps,
         )
 
@@ -196,9 +204,40 @@ class Engine:
     async def look(self) -> None:
         """Find what is to be routed or attempted in the store, also what nobody told of."""
         for info in await self._store.logs():
-            if info.head > START and not info.log.startswith((ARCHIVE_LOGS, REPLAY_LOGS)):
-                self._routers.news(info.log, info.head)
+            if info.head > START:
+                self.stored(info.log, info.head)
         await self._dispatcher.look()
+
+    async def _follow_news(self) -> None:
+        """Look whenever there is perhaps something that nobody told of."""
+        while True:
+            await self._has_news.wait()
+            self._has_news.clear()
+            await self.look()
+
+    # -- what other nodes have committed (`News`) ------------------------------------------------------
+
+    def stored(self, log: str, position: int) -> None:
+        """See `News.stored`. Archives and replays are no log that has a live router."""
+        if not log.startswith((ARCHIVE_LOGS, REPLAY_LOGS)):
+            self._routers.news(log, position)
+
+    def owed(self, lane: str) -> None:
+        """See `News.owed`."""
+        if self._shares.delivers(lane):
+            self._dispatcher.owe(lane)
+
+    def owed_again(self, subscription: str, due_at: datetime | None) -> None:
+        """See `News.owed_again`."""
+        found = self._matching.find(subscription)
+        if found is not None and self._shares.delivers(found.lane):
+            self._dispatcher.owe(found.lane, due_at)
+
+    def redriven(self) -> None:
+        """See `News.redriven`."""
+        self._has_news.set()
+
+    # -- what callers ask ------------------------------------------------------------------------------
 
     async def redrive(self, ids: Sequence[tuple[str, int]], how: Redrive = AT_ONCE) -> int:
         """Owe dead deliveries anew, and attempt them when they are due; give how many were dead."""
@@ -231,6 +270,7 @@ class Engine:
         Nothing is lost: what was handed back, or could not be, is attempted by whoever opens the store next.
         """
         await self._supervisor.stop()
+        await self._shares.leave()
         await self._routers.finish()
         await self._backpressure.finish()
         await self._disk_health.finish()

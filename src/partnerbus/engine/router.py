@@ -32,8 +32,10 @@ from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.dispatcher import Dispatcher, Wanted
 from partnerbus.engine.leases import LEASE
 from partnerbus.engine.matching import Match
+from partnerbus.engine.shares import Everything, Shares
 from partnerbus.engine.traces import Traces
 from partnerbus.kernel.clock import Clock
+from partnerbus.kernel.errors import CursorMoved
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import NewDelivery, Record, delivery_id
@@ -73,6 +75,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     log: Log
     bus_logs: BusLogs
     traces: Traces
+    shares: Shares = Everything()
 
 
 class _Routed(msgspec.Struct, frozen=True, gc=False):
@@ -149,6 +152,7 @@ class Router:
                 unmatched=sum(not found.deliveries for found in routed),
                 kept=[Kept(log=log, record=found.record) for found in routed for log in found.match.kept],
                 lease=LEASE,
+                after=self._position,
             )
             reservation.use(claims)
 
@@ -231,7 +235,9 @@ class Routers:
         return len(self._newest) == len(self._paused) and not self._agenda.anything_due
 
     def news(self, log: str, position: int) -> None:
-        """There is a record at `position` of `log`. Old news costs nothing."""
+        """There is a record at `position` of `log`. Old news costs nothing, nor do others' logs."""
+        if not self._routing.shares.routes(log):
+            return
         if position <= self._routed.get(log, START):
             return
         known = self._newest.get(log)
@@ -264,11 +270,19 @@ class Routers:
     async def _turn(self, log: str) -> None:
         """One step of a log; it gets another turn if it is behind, and after a pause if the step failed."""
         self._paused.discard(log)
+        if not self._routing.shares.routes(log):
+            del self._newest[log]
+            self._idle.pop(log, None)
+            return
         try:
             router = self._idle.pop(log, None) or Router(Cursor(log), self._routing)
             known = self._newest[log]
             has_moved = await router.position() < known and await router.step()
             is_behind = await router.position() < self._newest[log]
+        except CursorMoved:
+            self._routing.log.info("log routed by another node", log=log)
+            self._agenda.put(log)  # with another router, which asks where the cursor is
+            return
         except Exception:
             self._routing.log.exception("routing failed, will be tried again", log=log)
             self._paused.add(log)

@@ -101,9 +101,6 @@ class TargetHealth:
         self._streaks: dict[Key, _Streak] = {}
         self._news: asyncio.Queue[tuple[Key, Alert]] = asyncio.Queue()
         for found in failing_targets(catalog):
-            self._streaks[_key_of(found)] = _Streak(
-                found.since, found.failures, found.rule_arn, found.error, found.message, Alert.FAILING
-            )
             self._note(found)
         catalog.listen(self._changed)
 
@@ -158,10 +155,16 @@ class TargetHealth:
             self._note(after)
         elif isinstance(before, FailingTarget):
             self._disabled.discard(_key_of(before))
-            if before.disabled_at is not None:  # enabled again, with a clean sheet
-                self._streaks.pop(_key_of(before), None)
+            streak = self._streaks.get(_key_of(before))
+            if streak is not None and streak.asked is not None:  # enabled again, or another node saw it well
+                del self._streaks[_key_of(before)]
 
     def _note(self, found: FailingTarget) -> None:
+        """An episode goes on after a restart, and on another node."""
+        self._streaks.setdefault(
+            _key_of(found),
+            _Streak(found.since, found.failures, found.rule_arn, found.error, found.message, Alert.FAILING),
+        )
         if found.disabled_at is not None:
             self._disabled.add(_key_of(found))
 

@@ -9,7 +9,8 @@ here stops the operation that met it. Each class's docstring is its default mess
         ├── StoreLocked         another process holds the data folder
         ├── StoreOverloaded     more is waiting for the disk than memory allows; try again
         ├── StoreUnavailable    the disk refused; nothing was acknowledged
-        └── RevisionConflict    somebody else changed the resource first
+        ├── RevisionConflict    somebody else changed the resource first
+        └── CursorMoved         somebody else has routed the log meanwhile
 """
 
 
@@ -42,3 +43,7 @@ class StoreUnavailable(StoreError):
 
 class RevisionConflict(StoreError):
     """The resource was changed by somebody else in the meantime."""
+
+
+class CursorMoved(StoreError):
+    """The log was routed by somebody else in the meantime."""

@@ -15,7 +15,8 @@ from partnerbus.api.admin import Admin, AdminAnswer
 from partnerbus.api.admin.reset import RESET_PATH
 from partnerbus.api.admin.tail import TAIL_PATH
 from partnerbus.api.admin.viewer import Viewer
-from partnerbus.api.face import Answer, Face
+from partnerbus.api.errors import ApiError
+from partnerbus.api.face import Answer, Face, refusal
 from partnerbus.api.operation import Call, Services
 from partnerbus.engine.accounts import KeyHolder
 from partnerbus.engine.engine import Engine
@@ -89,17 +90,23 @@ class Gate:
                 self._is_open.set()
 
 
-class FrontFace:
-    """The face of the inside of now."""
+NO_EDGE = "This node answers no callers of the API: its role is another one. Ask another node."
 
-    def __init__(self, gate: Gate, inside: Callable[[], Inside]) -> None:
+
+class FrontFace:
+    """The face of the inside of now; of a node that is no edge, a refusal that SDKs try again elsewhere."""
+
+    def __init__(self, gate: Gate, inside: Callable[[], Inside], *, is_edge: bool) -> None:
         self._gate = gate
         self._inside = inside
+        self._is_edge = is_edge
 
     def knows(self, operation: str) -> bool:
         return self._inside().face.knows(operation)
 
     async def answer(self, call: Call, body: bytes) -> Answer:
+        if not self._is_edge:
+            return refusal(ApiError("InternalException", NO_EDGE, 503))
         async with self._gate:
             return await self._inside().face.answer(call, body)
 

@@ -52,6 +52,8 @@ def check(settings: Settings) -> None:
         parse_networks(settings.allow_target_networks)
     except ValueError as error:
         raise ConfigurationError(f"allow-target-networks: {error}") from None
+    if not settings.store and settings.role != Settings().role:
+        raise ConfigurationError("role divides the work of a cluster, but no store is set that nodes share")
     if (
         settings.auth is AuthMode.NONE
         and not is_loopback(settings.host)

@@ -7,6 +7,7 @@ folder; `operator.json` goes first of all, so that no command finds a server tha
 
 import asyncio
 import os
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,7 @@ from partnerbus.engine.connection_secrets import ConnectionSecrets
 from partnerbus.engine.connections import Authorizer
 from partnerbus.engine.engine import Engine
 from partnerbus.engine.retention import SWEEP_EVERY
+from partnerbus.engine.shares import Everything, Share, Shares
 from partnerbus.engine.sources import PartnerSources, expiry_sweep
 from partnerbus.engine.supervisor import Sweep
 from partnerbus.kernel.clock import Clock, SteadyClock, SystemClock
@@ -36,7 +38,7 @@ from partnerbus.kernel.errors import StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics, make_log
 from partnerbus.model.quotas import Quotas
-from partnerbus.model.resources import EventBus
+from partnerbus.model.resources import ClusterNode, EventBus, Role
 from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened, read
 from partnerbus.node.front import FrontAdmin, FrontFace, FrontKeys, Gate, Inside
 from partnerbus.node.open_store import store_opener
@@ -44,6 +46,7 @@ from partnerbus.node.reset import forget_everything
 from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.line_files import Bounds, LineFiles
+from partnerbus.store.protocol import SharedStore
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.kafka_topic import KafkaSettings
@@ -239,7 +242,8 @@ class Node:
     ) -> Engine:
         sources = PartnerSources(found.catalog, self.clock, self._failpoints, self._lifetime)
         hours = self.settings.disable_failing_targets_hours
-        return Engine(
+        shares = self._make_shares(found)
+        engine = Engine(
             store=found.store,
             catalog=found.catalog,
             targets=targets,
@@ -247,11 +251,12 @@ class Node:
             failpoints=self._failpoints,
             metrics=self.metrics,
             log=self._log,
+            shares=shares,
             sweeps=[
-                expiry_sweep(sources),
+                shares.sweep(expiry_sweep(sources)),
                 Sweep("bus logs", SWEEP_EVERY, bus_logs.sweep),
                 Sweep("traces", SWEEP_EVERY, traces.sweep),
-                Sweep("connection secrets", COPY_EVERY, secrets.sweep),
+                shares.sweep(Sweep("connection secrets", COPY_EVERY, secrets.sweep)),
             ],
             parts={
                 "bus logs": bus_logs.run,
@@ -268,6 +273,26 @@ class Node:
                 pending_deliveries=self.settings.max_pending_deliveries,
             ),
         )
+        if isinstance(found.store, SharedStore):
+            found.store.listen(engine)
+        return engine
+
+    def _make_shares(self, found: Opened) -> Shares:
+        if not isinstance(found.store, SharedStore):
+            return Everything()
+        name, started_at = found.store.node, self.clock.now()
+        return Share(
+            found.catalog,
+            self.clock,
+            self._log,
+            lambda: ClusterNode(
+                name=name, url=self.url, roles=self._roles, started_at=started_at, leased_until=started_at
+            ),
+        )
+
+    @property
+    def _roles(self) -> Sequence[Role]:
+        return [role for role in Role if role in self.settings.role.split(",")]
 
     def _make_inside(self, found: Opened) -> Inside:
         targets, bus_logs = self._make_targets(found), self._make_bus_logs(found)
@@ -309,7 +334,7 @@ class Node:
 
     def _make_server(self) -> Server:
         app = make_app(
-            face=FrontFace(self._gate, self._inside),
+            face=FrontFace(self._gate, self._inside, is_edge=Role.EDGE in self._roles),
             authenticator=self._make_authenticator(),
             admin=FrontAdmin(self._gate, self._inside),
             operator_token=self._token,

@@ -14,12 +14,14 @@ from partnerbus.model.resources import (
     access_key_key,
     account_key,
     encode_resource,
+    node_key,
 )
 from partnerbus.store.line_files import delete_lines
 from partnerbus.store.protocol import Store
 
-KEPT = (account_key(""), access_key_key(""))
-"""What the keys of the registry values begin with that outlive a reset: whoever could call still can."""
+KEPT = (account_key(""), access_key_key(""), node_key(""))
+"""What the keys of the registry values begin with that outlive a reset: whoever could call still can, and
+the nodes of a cluster are there."""
 
 
 async def forget_everything(store: Store, lines: Sequence[Path], clock: Clock) -> None:

@@ -76,6 +76,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=5,
         ),
     ] = 0
+    role: Annotated[
+        str,
+        _text(
+            "What this node does in its cluster: edge answers the API, route routes logs and does what one "
+            "node does for all, deliver makes attempts.",
+            pattern=r"^(edge|route|deliver)(,(edge|route|deliver))*\Z",
+            examples=["route,deliver"],
+        ),
+    ] = "edge,route,deliver"
     store_credentials: Annotated[
         str,
         _text(

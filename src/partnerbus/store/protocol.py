@@ -12,12 +12,12 @@ Two strengths of commit:
   Forgetting leads to a repeat, never to a loss.
 
 Failures: `StoreOverloaded` (nothing was written, try again), `StoreUnavailable` (the disk refused, nothing
-was acknowledged), `RevisionConflict` (registry only).
+was acknowledged), `RevisionConflict` (registry only), `CursorMoved` (`advance` only).
 """
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -239,6 +239,7 @@ class CursorStore(Protocol):
         unmatched: int,
         kept: Sequence[Kept] = (),
         lease: timedelta = timedelta(seconds=60),
+        after: int | None = None,
     ) -> Sequence[Claim]:
         """Commit, **ordered** and together: the owed deliveries, the kept records, and the cursor at `to`.
 
@@ -248,6 +249,9 @@ class CursorStore(Protocol):
 
         A delivery is held back while one of the same subscription and key, with a lower position, is owed or
         claimed: it is not due, and there is no claim for it, even if it was to be born with one.
+
+        With `after` it is only done if the cursor is there: `CursorMoved`, and no change, if it is not. So
+        what was matched against the records behind `after` is counted once, whoever else routes the log.
         """
 
 
@@ -342,3 +346,30 @@ class Store(LogStore, CursorStore, DeliveryStore, RegistryStore, Protocol):
 
     async def close(self) -> None:
         """Finish what was accepted and let go. Verbs called afterwards raise `StoreUnavailable`."""
+
+
+class News(Protocol):
+    """What one node hears of what the others have committed. Called in the event loop, in that order."""
+
+    def stored(self, log: str, position: int) -> None:
+        """There is a record at `position` of `log`."""
+
+    def owed(self, lane: str) -> None:
+        """Something is owed in `lane`, due now."""
+
+    def owed_again(self, subscription: str, due_at: datetime | None) -> None:
+        """A delivery of `subscription` is due at `due_at` (None: now), which was claimed or held back."""
+
+    def redriven(self) -> None:
+        """Dead deliveries are owed anew."""
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """What a store that many nodes share has besides."""
+
+    node: str
+    """The name of this one among them, which stays when it starts again."""
+
+    def listen(self, news: News) -> None:
+        """From now on tell `news`, and nobody else."""

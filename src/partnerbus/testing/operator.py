@@ -10,6 +10,7 @@ import msgspec
 
 from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, DeliveryView
 from partnerbus.api.admin.logs import LedgerList
+from partnerbus.api.admin.status import Status
 from partnerbus.model import arns
 from partnerbus.node.folder import DataFolder
 from partnerbus.store.protocol import Ledger
@@ -34,6 +35,10 @@ class Operator:
         arn = arns.bus_arn(region, account, bus)
         found = await self._ask("GET", "/ledgers", LedgerList, {"bus": arn})
         return found.ledgers[0].ledger if found.ledgers else Ledger(log="")
+
+    async def status(self) -> Status:
+        """What the node is and holds."""
+        return await self._ask("GET", "/status", Status, {})
 
     async def deliveries(self) -> list[DeliveryView]:
         """The latest hundred deliveries in every state, the newest event first."""

@@ -5,7 +5,7 @@ attempted lately by a rule or at a target is counted in memory since `counted_si
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -237,11 +237,12 @@ T = TypeVar("T")
 
 
 def _page(every: Iterable[T], wanted: HealthPage, arn_of: Callable[[T], str]) -> tuple[list[T], str | None]:
-    """A page of what is listed by ARN, and the `after` of the next."""
+    """A page of what is listed by ARN, and the `after` of the next; things of one ARN are on one page."""
     behind = sorted(
         (each for each in every if wanted.after is None or arn_of(each) > wanted.after), key=arn_of
     )
     found = behind[: wanted.limit]
+    found += takewhile(lambda each: arn_of(each) == arn_of(found[-1]), behind[wanted.limit :])
     return found, arn_of(found[-1]) if len(behind) > len(found) else None
 
 

@@ -27,6 +27,11 @@ from partnerbus.model.resources.buses import (
     default_log,
     source_key,
 )
+from partnerbus.model.resources.cluster_nodes import (
+    ClusterNode,
+    Role,
+    node_key,
+)
 from partnerbus.model.resources.connections import (
     ApiDestination,
     AuthorizationType,
@@ -92,6 +97,7 @@ __all__ = [
     "Archive",
     "AuthorizationType",
     "ClientCertificate",
+    "ClusterNode",
     "Connection",
     "ConnectionParameter",
     "ConnectionState",
@@ -111,6 +117,7 @@ __all__ = [
     "ReplayState",
     "Resource",
     "RetryPolicy",
+    "Role",
     "Rule",
     "RuleState",
     "ScheduleProgress",
@@ -129,6 +136,7 @@ __all__ = [
     "encode_resource",
     "endpoint_key",
     "failing_target_key",
+    "node_key",
     "replay_key",
     "rule_key",
     "source_key",
@@ -150,6 +158,7 @@ AnyResource = (
     | FailingTarget
     | ScheduleProgress
     | PendingReset
+    | ClusterNode
 )
 
 _encoder = msgspec.json.Encoder()

@@ -30,9 +30,6 @@ OLDEST_SQLITE = (3, 37, 0)
 PRAGMAS = (
     # Commits append to one file and readers do not wait for them.
     "PRAGMA journal_mode = WAL",
-    # In pages. A checkpoint runs inside a commit and stalls it: small ones often hurt less than big ones
-    # seldom, and leaving them to another thread never resets the file under load (measured).
-    "PRAGMA wal_autocheckpoint = 1000",
     # A WAL that a long reader let grow is cut back to this at the next reset.
     "PRAGMA journal_size_limit = 67108864",
     # In KiB: the hot part of the indexes on random keys (records_once) should stay in memory.

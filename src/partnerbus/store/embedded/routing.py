@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from partnerbus.kernel.errors import CursorMoved, StoreError
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.model.delivery import Claim, NewDelivery, Record
 from partnerbus.store.embedded.database import to_micros
@@ -17,7 +18,10 @@ from partnerbus.store.protocol import LIVE, START, Kept
 
 
 class Advancing(msgspec.Struct, frozen=True, gc=False):
-    """The argument of advance. `at_hand` holds records that need not be read for born claims."""
+    """The argument of advance. `at_hand` holds records that need not be read for born claims.
+
+    `after` is where whoever asks saw the cursor, None if it matters not.
+    """
 
     log: str
     name: str
@@ -28,6 +32,7 @@ class Advancing(msgspec.Struct, frozen=True, gc=False):
     now: int
     leased_until: int
     at_hand: Mapping[int, Record]
+    after: int | None = None
 
 
 class Advanced(msgspec.Struct, frozen=True, gc=False):
@@ -54,13 +59,15 @@ _MOVE_CURSOR = (
 )
 
 
-def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced]:
+def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced | StoreError]:
     return [_advance_one(tables, command) for command in commands]
 
 
-def _advance_one(tables: Tables, command: Advancing) -> Advanced:
-    log = tables.log(command.log)
+def _advance_one(tables: Tables, command: Advancing) -> Advanced | StoreError:
     before = cursor(tables.connection, command.log, command.name)
+    if command.after is not None and command.after != before:
+        return CursorMoved()
+    log = tables.log(command.log)
     if command.to <= before:
         return _NOTHING
     claims = _owe(tables, command)

@@ -10,6 +10,7 @@ from pathlib import Path
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.store.embedded import deliveries
+from partnerbus.store.embedded.checkpoints import Checkpoints
 from partnerbus.store.embedded.database import (
     DATABASE,
     FolderLock,
@@ -37,7 +38,8 @@ class EmbeddedStore(TableStore):
         self._lock = lock
         self._tables = tables
         seen = Seen(Tail({name: log.head for name, log in tables.logs.items()}, TAIL_BYTES))
-        self._writer = Writer(tables, path, failpoints, seen)
+        self._checkpoints = Checkpoints(path, tables.connection)
+        self._writer = Writer(tables, self._checkpoints, path, failpoints, seen)
         super().__init__(path, seen, clock, self._writer, room)
 
     @classmethod
@@ -73,7 +75,7 @@ class EmbeddedStore(TableStore):
         self._closed = True
         await self._writer.close()
         await self._stop_reading()
-        await asyncio.to_thread(self._tables.connection.close)  # the last one out moves the WAL into the file
+        await asyncio.to_thread(self._checkpoints.close)
         self._lock.release()
 
 

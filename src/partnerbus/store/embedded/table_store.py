@@ -203,11 +203,11 @@ class TableStore:
         unmatched: int,
         kept: Sequence[Kept] = (),
         lease: timedelta = timedelta(seconds=60),
+        after: int | None = None,
     ) -> Sequence[Claim]:
         """See `CursorStore.advance`."""
-        command = routing.Advancing(
-            log, name, to, owed, unmatched, kept, self._now(), self._until(lease), self._at_hand(log, owed)
-        )
+        now, until, at_hand = self._now(), self._until(lease), self._at_hand(log, owed)
+        command = routing.Advancing(log, name, to, owed, unmatched, kept, now, until, at_hand, after)
         done = await self._commits.submit(routing.ADVANCE, command)
         return done.claims
 

@@ -15,7 +15,7 @@ refuses (disk full, input/output error) the whole group fails with `StoreUnavail
 
 After an input/output error nobody knows which of the WAL's pages are on disk: the kernel may have dropped
 them and say nothing at the next fsync. So nothing is acknowledged until a checkpoint has moved the whole WAL
-into the database and synced that.
+into the database and synced that (`checkpoints`).
 """
 
 import asyncio
@@ -31,6 +31,7 @@ import msgspec
 
 from partnerbus.kernel.errors import StoreError, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint, FailpointError, Failpoints
+from partnerbus.store.embedded.checkpoints import Checkpoints
 from partnerbus.store.embedded.database import is_io_error, unavailable
 from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.tables import Tables
@@ -86,8 +87,11 @@ AnyCommand = Command[Any, Any]
 class Writer:
     """Runs commands in groups. `submit` and `close` belong to the event loop it was made in."""
 
-    def __init__(self, tables: Tables, path: Path, failpoints: Failpoints, seen: Seen) -> None:
+    def __init__(
+        self, tables: Tables, checkpoints: Checkpoints, path: Path, failpoints: Failpoints, seen: Seen
+    ) -> None:
         self._tables = tables
+        self._checkpoints = checkpoints
         self._seen = seen
         self._connection = tables.connection
         self._path = path
@@ -98,7 +102,6 @@ class Writer:
         self._left: deque[AnyCommand] = deque()
         self._is_last = False
         self._closed = False
-        self._suspect = False
         self._synchronous = ""
         self.pending_bytes = 0
         self._thread = threading.Thread(target=self._run, name="partnerbus-store-writer", daemon=True)
@@ -139,6 +142,7 @@ class Writer:
                 self._loop.call_soon_threadsafe(self._answer, group)
             except RuntimeError:  # the loop was closed without us: nobody is left to be answered
                 return
+            self._checkpoints.look()
 
     def _take(self) -> list[AnyCommand]:
         """The next group; none once the last command was taken."""
@@ -161,7 +165,7 @@ class Writer:
             self._restore_trust()
             self._transact(group)
         except sqlite3.OperationalError as error:
-            self._suspect = self._suspect or is_io_error(error)
+            self._checkpoints.is_suspect |= is_io_error(error)
             self._fail(group, unavailable(self._path, error))
         except FailpointError as error:
             self._fail(group, unavailable(self._path, error))
@@ -190,8 +194,9 @@ class Writer:
         self._pass(group, "before")
         self._connection.execute("COMMIT")
         try:
+            self._checkpoints.raise_if_suspect()
             self._pass(group, "committed")
-        except FailpointError as error:
+        except (FailpointError, sqlite3.OperationalError) as error:
             for command in group:
                 command.error = unavailable(self._path, error)  # it is stored, but nobody is told so
 
@@ -210,12 +215,9 @@ class Writer:
             self._synchronous = wanted
 
     def _restore_trust(self) -> None:
-        if self._suspect:
-            busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if busy:
-                raise sqlite3.OperationalError("waiting for readers after an input/output error")
+        if self._checkpoints.is_suspect:
+            self._checkpoints.restore_trust()
             self._tables.forget()
-            self._suspect = False
 
     def _pass(self, group: list[AnyCommand], moment: str) -> None:
         for command in group:
@@ -235,7 +237,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             self._tables.forget()
         except sqlite3.Error:
-            self._suspect = True
+            self._checkpoints.is_suspect = True
 
     # -- in the event loop -----------------------------------------------------------------------------
 

@@ -15,7 +15,9 @@ from queue import SimpleQueue
 
 from partnerbus.kernel.errors import StoreUnavailable
 from partnerbus.store.embedded.seen import Seen
+from partnerbus.store.jetstream.news import tell
 from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel, UnknownCommand
+from partnerbus.store.protocol import News
 
 GROUP_MESSAGES = 256
 GROUP_BYTES = 8 * 1024 * 1024
@@ -53,6 +55,8 @@ class Applier:
         self.waiting_bytes = 0
         self.applied = model.applied
         """The sequence of the last message whose effects the event loop has seen."""
+        self.news: News | None = None
+        """Who is told of what other nodes have committed."""
         self.trouble = ""
         """Why nothing is run right now; empty if it is."""
         self._thread = threading.Thread(target=self._run, name="partnerbus-store-applier", daemon=True)
@@ -155,3 +159,5 @@ class Applier:
         for run in heard.runs or ():
             if run.error is None and run.verb.effect is not None:
                 run.verb.effect(self._seen, run.argument, run.result)
+            if self.news is not None and run.error is None and not heard.is_ours:
+                tell(self.news, run)

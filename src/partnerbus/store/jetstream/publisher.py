@@ -26,7 +26,8 @@ from nats.aio.msg import Msg
 from partnerbus.kernel.errors import StoreError, StoreOverloaded, StoreUnavailable
 from partnerbus.kernel.failpoints import FailpointError, Failpoints
 from partnerbus.store.embedded.writer import Verb
-from partnerbus.store.jetstream.commands import BY_VERB, Message, encode
+from partnerbus.store.jetstream.commands import Message, encode
+from partnerbus.store.jetstream.outgoing import Call, Outgoing, decode_acknowledgement
 from partnerbus.store.jetstream.read_model import Fate, Heard, Run
 from partnerbus.store.jetstream.session import Session
 
@@ -56,46 +57,6 @@ FULL = frozenset({10047, 10077, 10023, 10028})
 """Codes of JetStream: insufficient storage, maximum bytes, insufficient resources, limits of the account."""
 
 
-class _Call(Run):
-    """A command of this node, and who waits for it."""
-
-    __slots__ = ("done", "raw", "weight")
-
-    def __init__(self, verb: Verb[Any, Any], argument: Any, weight: int, done: asyncio.Future[Any]) -> None:
-        super().__init__(verb, argument)
-        kind = BY_VERB[verb]
-        self.raw = (kind.name, msgspec.Raw(kind.encode(argument)))
-        self.weight = weight
-        self.done = done
-
-
-class _Outgoing:
-    """A message under way."""
-
-    __slots__ = ("calls", "due_at", "is_acknowledged", "number", "payload", "since")
-
-    def __init__(self, number: int, calls: Sequence[_Call], now: datetime) -> None:
-        self.number = number
-        self.calls = calls
-        self.payload = b""
-        self.since = now
-        self.due_at = now
-        self.is_acknowledged = False
-
-
-class _Refusal(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Acknowledgement(msgspec.Struct):
-    error: _Refusal | None = None
-    seq: int = 0
-
-
-_decode_acknowledgement = msgspec.json.Decoder(_Acknowledgement).decode
-
-
 class Publisher:
     """Publishes for one opening of one node; `run` must run beside it."""
 
@@ -106,8 +67,8 @@ class Publisher:
         self._failpoints = failpoints
         self._loop = asyncio.get_running_loop()
         self._inbox = session.client.new_inbox()
-        self._gathered: deque[_Call] = deque()
-        self._under_way: dict[int, _Outgoing] = {}
+        self._gathered: deque[Call] = deque()
+        self._under_way: dict[int, Outgoing] = {}
         self._unacknowledged = 0
         self._next = 1
         self._is_pumping = False
@@ -131,7 +92,7 @@ class Publisher:
         except FailpointError as error:
             done.set_exception(StoreUnavailable(str(error)))
             return done
-        self._gathered.append(_Call(verb, argument, weight, done))
+        self._gathered.append(Call(verb, argument, weight, done))
         self.pending_bytes += weight
         self._pump_soon()
         return done
@@ -198,7 +159,7 @@ class Publisher:
             self._finish(call)
         self._pump_soon()
 
-    def _finish(self, call: _Call) -> None:
+    def _finish(self, call: Call) -> None:
         self.pending_bytes -= call.weight
         try:
             self._pass(call.verb.committed)
@@ -219,7 +180,7 @@ class Publisher:
             if message.headers:  # 503: there is no leader
                 self._retry(outgoing, "The cluster is choosing a leader")
             return  # or it is a part of a batch
-        error = _decode_acknowledgement(message.data).error
+        error = decode_acknowledgement(message.data).error
         if error is None:
             outgoing.is_acknowledged = True
             self._unacknowledged -= 1
@@ -231,7 +192,7 @@ class Publisher:
                 self.full.set()
             self._retry(outgoing, f"JetStream says: {error.description}")
 
-    def _retry(self, outgoing: _Outgoing, trouble: str) -> None:
+    def _retry(self, outgoing: Outgoing, trouble: str) -> None:
         self.trouble = trouble
         outgoing.due_at = self._session.clock.now() + RETRY_AFTER
 
@@ -247,32 +208,32 @@ class Publisher:
         self._is_pumping = False
         while self._gathered and self._unacknowledged < WINDOW:
             now = self._session.clock.now()
-            outgoing = _Outgoing(self._next, self._take(), now)
+            outgoing = Outgoing(self._next, self._take(), now)
             self._next += 1
             self._under_way[outgoing.number] = outgoing
             self._unacknowledged += 1
             floor = min(self._under_way)
-            raws = [call.raw for call in outgoing.calls]
-            outgoing.payload = encode(Message(self.epoch, outgoing.number, floor, raws))
+            commands = [(call.name, msgspec.Raw(call.raw)) for call in outgoing.calls]
+            outgoing.payload = encode(Message(self.epoch, outgoing.number, floor, commands))
             self._send(outgoing, now)
 
-    def _take(self) -> Sequence[_Call]:
+    def _take(self) -> Sequence[Call]:
         group = [self._gathered.popleft()]
-        size = len(bytes(group[0].raw[1]))
+        size = len(group[0].raw)
         while self._gathered and len(group) < GROUP_COMMANDS:
-            size += len(bytes(self._gathered[0].raw[1]))
+            size += len(self._gathered[0].raw)
             if size > GROUP_BYTES:
                 break
             group.append(self._gathered.popleft())
         return group
 
-    def _send(self, outgoing: _Outgoing, now: datetime) -> None:
+    def _send(self, outgoing: Outgoing, now: datetime) -> None:
         outgoing.due_at = now + ANSWER_AFTER
         task = self._loop.create_task(self._publish(outgoing))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _publish(self, outgoing: _Outgoing) -> None:
+    async def _publish(self, outgoing: Outgoing) -> None:
         """An error here is as good as no answer: it is published again."""
         reply = f"{self._inbox}.{outgoing.number}"
         try:
@@ -295,28 +256,28 @@ class Publisher:
 
     # -- the end of a message --------------------------------------------------------------------------
 
-    def _give_up(self, outgoing: _Outgoing) -> None:
+    def _give_up(self, outgoing: Outgoing) -> None:
         seconds = int(PATIENCE.total_seconds())
-        reason = self.trouble or "The cluster did not answer"
+        reason = self.trouble or self._session.denied or "The cluster did not answer"
         error: StoreError = StoreUnavailable(f"{reason}, for {seconds} seconds.")
         if self.full.is_set():
             error = StoreOverloaded(f"The stream is full ({reason}): room is being made, try again.")
         self._drop(outgoing, error)
         self._pump_soon()
 
-    def _drop(self, outgoing: _Outgoing, error: StoreError) -> None:
+    def _drop(self, outgoing: Outgoing, error: StoreError) -> None:
         self._let_go(outgoing)
         for call in outgoing.calls:
             self._fail(call, error)
 
-    def _let_go(self, outgoing: _Outgoing) -> None:
+    def _let_go(self, outgoing: Outgoing) -> None:
         del self._under_way[outgoing.number]
         if not outgoing.is_acknowledged:
             self._unacknowledged -= 1
         if not self._under_way:
             self._rest.set()
 
-    def _fail(self, call: _Call, error: StoreError) -> None:
+    def _fail(self, call: Call, error: StoreError) -> None:
         self.pending_bytes -= call.weight
         if not call.done.done():
             call.done.set_exception(type(error)(str(error)))

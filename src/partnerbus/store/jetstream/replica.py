@@ -27,6 +27,7 @@ from partnerbus.store.jetstream.publisher import ANSWER_AFTER, PATIENCE, Publish
 from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel
 from partnerbus.store.jetstream.session import Session
 from partnerbus.store.jetstream.stream import Stream
+from partnerbus.store.protocol import News
 
 STANDSTILL = timedelta(seconds=30)
 """How long catching up may stand still."""
@@ -62,6 +63,10 @@ class Replica:
         self.run_beside(publisher.run())
         self._publisher = publisher
         return publisher
+
+    def listen(self, news: News) -> None:
+        """Tell `news` of what other nodes have committed."""
+        self._applier.news = news
 
     async def close(self) -> None:
         """Read no more."""

@@ -60,6 +60,7 @@ class Session:
         self.reconnected: Callable[[], Awaitable[None]] | None = None
         """Is called whenever the connection was lost and is there again."""
         self.denied = ""
+        """What a server has refused on its own: it does not answer then, so who waits may look here."""
 
     @classmethod
     async def open(cls, cluster: Cluster) -> "Session":
@@ -100,7 +101,7 @@ class Session:
         except nats.errors.NoRespondersError:
             raise StoreUnavailable(f"No server of {self.cluster} answers for JetStream right now.") from None
         except (nats.errors.Error, OSError, TimeoutError):
-            raise StoreUnavailable(f"{self.cluster} did not answer in time.") from None
+            raise StoreUnavailable(f"{self.cluster} did not answer in time. {self.denied}".strip()) from None
         error = msgspec.json.decode(answer.data, type=_Answer).error
         if error is not None:
             raise ApiError(error.err_code, error.description)
@@ -136,13 +137,13 @@ class Session:
         try:
             answer = await self.client.request(subject, payload, timeout=CALL_TIMEOUT.total_seconds())
         except (nats.errors.Error, OSError, TimeoutError):
-            return "nobody answers"
+            return self.denied or "nobody answers"
         error = msgspec.json.decode(answer.data, type=_Answer).error if answer.data else None
         return "" if error is None else error.description
 
     async def _note(self, error: Exception) -> None:
-        """What a server refuses on its own is shown when the call it was about gets no answer."""
-        self.denied = str(error)
+        if "permissions violation" in str(error):
+            self.denied = f"The cluster says: {error}"
 
     async def _reconnected(self) -> None:
         if self.reconnected is not None:

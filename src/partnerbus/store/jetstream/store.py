@@ -20,14 +20,22 @@ from partnerbus.store.jetstream.publisher import Publisher
 from partnerbus.store.jetstream.replica import Replica
 from partnerbus.store.jetstream.session import Session
 from partnerbus.store.jetstream.stream import Stream
+from partnerbus.store.protocol import News
 
 
 class JetStreamStore(TableStore):
     """A store that this node shares with others. Make it with `open`."""
 
     def __init__(
-        self, replica: Replica, publisher: Publisher, clock: Clock, room: int, stack: AsyncExitStack
+        self,
+        node: str,
+        replica: Replica,
+        publisher: Publisher,
+        clock: Clock,
+        room: int,
+        stack: AsyncExitStack,
     ) -> None:
+        self.node = node
         self._replica = replica
         self._publisher = publisher
         self._stack = stack
@@ -62,9 +70,14 @@ class JetStreamStore(TableStore):
             stack.callback(model.connection.close)
             replica = Replica(session, stream, model, clock)
             stack.push_async_callback(replica.close)
-            publisher = await replica.start(node_name(folder), failpoints)
+            node = node_name(folder)
+            publisher = await replica.start(node, failpoints)
             replica.run_beside(Copier(session, stream, model.path, publisher, clock, log).run())
-            return cls(replica, publisher, clock, pending_bytes, stack.pop_all())
+            return cls(node, replica, publisher, clock, pending_bytes, stack.pop_all())
+
+    def listen(self, news: News) -> None:
+        """See `SharedStore.listen`."""
+        self._replica.listen(news)
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of the cluster and the folder."""

@@ -6,13 +6,14 @@ from itertools import product
 
 import pytest
 
+from partnerbus.kernel.errors import CursorMoved
 from partnerbus.model.delivery import (
     ATTEMPTS_KEPT,
     DeliveryState,
     NewDelivery,
     Settlement,
 )
-from partnerbus.store.protocol import LIVE, DeliveryQuery, Ledger, Store
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Ledger, Store
 from partnerbus.testing.store_contract.world import (
     CANCELLED,
     DEAD,
@@ -310,6 +311,18 @@ class DeadLetterContract:
         assert len(seen) == len(set(seen)) == 30
         positions = [position for position, _ in seen]
         assert positions == sorted(positions, reverse=True)
+
+    async def test_of_two_that_route_a_log_the_second_is_refused(self, store: Store) -> None:
+        first, second = await fill(store, 2)
+        owed = [NewDelivery(subscription="s", lane="lane", position=second.position, claimed=True)]
+        await store.advance("log", LIVE, first.position, owed=[], unmatched=1, after=START)
+        with pytest.raises(CursorMoved):
+            await store.advance("log", LIVE, second.position, owed=owed, unmatched=1, after=START)
+        assert await store.cursor("log", LIVE) == first.position
+        assert await store.ledger("log") == Ledger(log="log", accepted=2, unmatched=1, unrouted=1)
+        assert await store.advance("log", LIVE, second.position, owed=owed, unmatched=0, after=first.position)
+        ledger = Ledger(log="log", accepted=2, unmatched=1, matched=1, owed=1, pending=1)
+        assert await store.ledger("log") == ledger
 
     async def test_the_ledger_is_kept(self, store: Store, maker: StoreMaker) -> None:
         assert await store.ledger("log") == Ledger(log="log")

@@ -1,0 +1,53 @@
+"""What a publisher has under way: calls, packed into messages, and what the stream says to them."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.jetstream.commands import BY_VERB
+from partnerbus.store.jetstream.read_model import Run
+
+
+class Call(Run):
+    """A command of this node, and who waits for it."""
+
+    __slots__ = ("done", "name", "raw", "weight")
+
+    def __init__(self, verb: Verb[Any, Any], argument: Any, weight: int, done: asyncio.Future[Any]) -> None:
+        super().__init__(verb, argument)
+        kind = BY_VERB[verb]
+        self.name = kind.name
+        self.raw = kind.encode(argument)
+        self.weight = weight
+        self.done = done
+
+
+class Outgoing:
+    """A message under way."""
+
+    __slots__ = ("calls", "due_at", "is_acknowledged", "number", "payload", "since")
+
+    def __init__(self, number: int, calls: Sequence[Call], now: datetime) -> None:
+        self.number = number
+        self.calls = calls
+        self.payload = b""
+        self.since = now
+        self.due_at = now
+        self.is_acknowledged = False
+
+
+class _Refusal(msgspec.Struct):
+    err_code: int = 0
+    description: str = ""
+
+
+class _Acknowledgement(msgspec.Struct):
+    error: _Refusal | None = None
+    seq: int = 0
+
+
+decode_acknowledgement = msgspec.json.Decoder(_Acknowledgement).decode
