@@ -18,6 +18,7 @@ from partnerbus.model.delivery import DeliveryState, NewDelivery, NewRecord
 from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.catching_up import NODE
 from partnerbus.store.jetstream.copies import Copier
+from partnerbus.store.jetstream.publisher import WINDOW
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery
 from partnerbus.testing.store_contract.world import (
     DELIVERED,
@@ -155,6 +156,21 @@ async def test_a_node_that_is_cut_off_says_so_and_nothing_happens_later(
         await reached(b, a)
         assert [record.event.id for record in await b.read("log", START)][-1:] == [stored[0].event.id]
         assert list(await a.read("log", START)) == list(await b.read("log", START))
+
+
+async def test_who_waits_for_a_place_waits_no_longer(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("partnerbus.store.jetstream.publisher.PATIENCE", timedelta(seconds=0.5))
+    monkeypatch.setattr("partnerbus.store.jetstream.publisher.GROUP_COMMANDS", 1)
+    monkeypatch.setattr("partnerbus.store.jetstream.publisher.TICK", timedelta(milliseconds=5))
+    async with wire(nodes.server.port) as to_a:
+        a = await nodes.open("a", to_a.port)
+        await to_a.cut()
+        before = a._publisher._next
+        puts = [a.put(f"k{number}", b"", 0) for number in range(20 * WINDOW)]
+        answers = await asyncio.gather(*puts, return_exceptions=True)
+        assert all(isinstance(answer, StoreUnavailable) for answer in answers)
+        assert a._publisher._next == before + len(puts)
+        assert a._publisher.pending_bytes == 0
 
 
 async def test_whoever_starts_as_a_node_ends_its_former_process(nodes: Nodes) -> None:

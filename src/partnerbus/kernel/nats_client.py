@@ -3,9 +3,11 @@
 import re
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 
 from partnerbus.kernel.nats_credentials import Credentials
@@ -42,6 +44,13 @@ class NatsClient(Client):
             name="partnerbus",
             **options,
         )
+
+    async def let_go(self) -> None:
+        """Close, whatever the connection is worth by now."""
+        if not self.is_connected:  # the library would send what it has, and stop halfway when it cannot
+            self._pending, self._pending_data_size = [], 0
+        with suppress(nats.errors.Error, OSError):
+            await self.close()
 
     def _connect_command(self) -> bytes:
         """The credentials, about to be sent; after the handshake if the server wanted one."""

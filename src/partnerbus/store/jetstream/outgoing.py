@@ -13,12 +13,15 @@ from partnerbus.store.jetstream.read_model import Run
 
 
 class Call(Run):
-    """A command of this node, and who waits for it."""
+    """A command of this node, who waits for it, and since when."""
 
-    __slots__ = ("done", "name", "raw", "weight")
+    __slots__ = ("done", "name", "raw", "since", "weight")
 
-    def __init__(self, verb: Verb[Any, Any], argument: Any, weight: int, done: asyncio.Future[Any]) -> None:
+    def __init__(
+        self, verb: Verb[Any, Any], argument: Any, weight: int, done: asyncio.Future[Any], since: datetime
+    ) -> None:
         super().__init__(verb, argument)
+        self.since = since
         kind = BY_VERB[verb]
         self.name = kind.name
         self.raw = kind.encode(argument)
@@ -29,15 +32,19 @@ class Call(Run):
 class Outgoing:
     """A message under way."""
 
-    __slots__ = ("calls", "due_at", "is_acknowledged", "number", "payload", "since")
+    __slots__ = ("calls", "due_at", "is_acknowledged", "number", "payload")
 
     def __init__(self, number: int, calls: Sequence[Call], now: datetime) -> None:
         self.number = number
         self.calls = calls
         self.payload = b""
-        self.since = now
         self.due_at = now
         self.is_acknowledged = False
+
+    @property
+    def since(self) -> datetime:
+        """Since when its eldest call waits."""
+        return self.calls[0].since
 
 
 class _Refusal(msgspec.Struct):

@@ -92,7 +92,7 @@ class Publisher:
         except FailpointError as error:
             done.set_exception(StoreUnavailable(str(error)))
             return done
-        self._gathered.append(Call(verb, argument, weight, done))
+        self._gathered.append(Call(verb, argument, weight, done, self._session.clock.now()))
         self.pending_bytes += weight
         self._pump_soon()
         return done

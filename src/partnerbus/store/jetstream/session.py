@@ -85,7 +85,7 @@ class Session:
 
     async def close(self) -> None:
         """Let go of the connection."""
-        await self.client.close()
+        await self.client.let_go()
 
     @property
     def max_payload(self) -> int:
