@@ -8,8 +8,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PARALLEL := --numprocesses auto --dist loadfile
 LOCKED := --only-binary :all: --require-hashes
 JAVASCRIPT := tests/clients/javascript
+AXE := tests/console/javascript
+ASSETS := assets/console
+VENDORED := src/partnerbus/console/static/vendor
 
-.PHONY: help install demo javascript test test-fast soak check format lock clean
+.PHONY: help install demo javascript browser vendor test test-fast soak check format lock clean
 
 help:  ## show this help
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 14
@@ -37,9 +40,23 @@ javascript: $(JAVASCRIPT)/node_modules/.package-lock.json  ## install the JavaSc
 $(JAVASCRIPT)/node_modules/.package-lock.json: $(JAVASCRIPT)/package-lock.json
 	cd $(JAVASCRIPT) && npm ci --loglevel=error
 
-# Without npm, or without its registry, the tests of the JavaScript SDK are skipped; where CI is set they fail.
+browser: $(AXE)/node_modules/.package-lock.json  ## install what the console's tests need: axe-core (npm), and Chromium where apt-get is
+	@command -v chromium chromium-browser google-chrome > /dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
+
+$(AXE)/node_modules/.package-lock.json: $(AXE)/package-lock.json
+	cd $(AXE) && npm ci --loglevel=error
+
+vendor:  ## copy htmx and its extension into the package anew (needs npm)
+	cd $(ASSETS) && npm ci --loglevel=error
+	cp $(ASSETS)/node_modules/htmx.org/dist/htmx.min.js $(VENDORED)/htmx.min.js
+	cp $(ASSETS)/node_modules/htmx.org/LICENSE $(VENDORED)/htmx.LICENSE
+	cp $(ASSETS)/node_modules/htmx-ext-sse/sse.js $(VENDORED)/htmx-ext-sse.js
+	cp $(ASSETS)/node_modules/htmx-ext-sse/LICENSE $(VENDORED)/htmx-ext-sse.LICENSE
+
+# Without npm, its registry or a browser, the tests that need them are skipped; where CI is set they fail.
 test: $(DEV)  ## every test
 	-@$(MAKE) --no-print-directory javascript
+	-@$(MAKE) --no-print-directory browser
 	$(BIN)/python -m pytest $(PARALLEL) -m "not fault and not soak"
 	$(BIN)/python -m pytest -m "fault and not soak"
 
@@ -66,4 +83,4 @@ lock:  ## write both lock files anew (needs uv)
 	$(COMPILE) --extra checkout --constraint requirements-dev.lock -o requirements.lock
 
 clean:  ## remove the environment and the caches
-	rm -rf $(VENV) $(JAVASCRIPT)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(JAVASCRIPT)/node_modules $(AXE)/node_modules $(ASSETS)/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -11,7 +11,9 @@ import aiohttp
 import msgspec
 import pytest
 
+from partnerbus.cli.serve import console_line
 from partnerbus.engine.dispatcher import STOPPED
+from partnerbus.node.settings import Settings
 from partnerbus.testing.receiver import Hang, Receiver
 from partnerbus.testing.server_process import ServerProcess
 from partnerbus.testing.wire import Wire
@@ -34,9 +36,17 @@ async def test_the_ready_line_says_where_and_how(tmp_path):
     assert "auth sigv4" in line
     assert str(tmp_path / "data") in line
     process.send_signal(signal.SIGINT)
-    rest, _ = await process.communicate()
-    assert rest == b""
+    rest = (await process.communicate())[0].decode()
+    assert rest.count("\n") == 1
+    assert rest.endswith(f"/console; the operator's token is in {tmp_path / 'data' / 'operator.json'}\n")
     assert process.returncode == 0
+
+
+def test_the_operators_token_is_shown_on_a_terminal_alone(tmp_path):
+    settings = Settings(data=tmp_path)
+    for is_shown in (True, False):
+        line = console_line("http://127.0.0.1:1", "the-token", settings, for_a_person=is_shown)
+        assert ("the-token" in line) == is_shown
 
 
 async def test_sigterm_ends_it_in_order(tmp_path):

@@ -107,6 +107,7 @@ async def _serve(settings: Settings) -> None:
     async with Node(settings) as node:
         spare_what_stays()
         click.echo(ready_line(node.url, settings))
+        click.echo(console_line(node.url, node.operator_token, settings, for_a_person=sys.stdout.isatty()))
         if (reason := await _end(stopped, node.lost())) is not None:
             raise StoreUnavailable(reason)
 
@@ -128,6 +129,12 @@ def ready_line(url: str, settings: Settings) -> str:
         f"partnerbus {__version__} is ready: endpoint_url {url}, auth {settings.auth}, "
         f"data {settings.data.absolute()}{store}"
     )
+
+
+def console_line(url: str, token: str, settings: Settings, *, for_a_person: bool) -> str:
+    """Where the console is. The operator's token is for a terminal, not for what collects logs."""
+    shown = token if for_a_person else f"in {(settings.data / 'operator.json').absolute()}"
+    return f"the console is at {url}/console; the operator's token is {shown}"
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -22,6 +22,8 @@ Scope = MutableMapping[str, Any]
 CHALLENGE: Header = (b"www-authenticate", b"Bearer")
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+CONSOLE = "/console"
+
 NOTHING_HERE = error_body(
     "There is nothing here. This is a partnerbus: AWS SDKs find its API at POST / when their endpoint_url "
     "is this server."
@@ -40,6 +42,7 @@ def make_app(
     metrics: Metrics,
     log: Log,
     throttle: Throttle | None = None,
+    console: Application | None = None,
     entries_bytes: int = 1_048_576,
     all_bodies_bytes: int = ALL_BODIES_BYTES,
 ) -> Application:
@@ -47,8 +50,8 @@ def make_app(
 
     `entries_bytes` is the limit on a call's entries, from which the limit on bodies follows;
     `all_bodies_bytes` limits the bodies of all requests under way together, beyond it callers are told to
-    slow down; `throttle` keeps accounts to their rates. `ready` says why the node cannot take requests, None
-    if it can.
+    slow down; `throttle` keeps accounts to their rates; `console` answers all below `/console`. `ready` says
+    why the node cannot take requests, None if it can.
     """
     bodies = BodyReader(all_bodies_bytes)
     date = DateHeader(clock)
@@ -64,16 +67,23 @@ def make_app(
         throttle=throttle,
     )
     door = AdminDoor(admin, operator_token, authenticator, bodies, throttle)
-    return _App(aws_json, Probes(ready, metrics.registry), door, date, log)
+    return _App(aws_json, Probes(ready, metrics.registry), door, console, date, log)
 
 
 class _App:
     def __init__(
-        self, aws_json: AwsJson, probes: Probes, door: AdminDoor, date: DateHeader, log: Log
+        self,
+        aws_json: AwsJson,
+        probes: Probes,
+        door: AdminDoor,
+        console: Application | None,
+        date: DateHeader,
+        log: Log,
     ) -> None:
         self._aws_json = aws_json
         self._probes = probes
         self._door = door
+        self._console = console
         self._date = date
         self._log = log
 
@@ -89,6 +99,8 @@ class _App:
             await self._aws_json.serve(head, receive, send)
         elif is_admin(path):
             await self._administer(head, path, receive, send)
+        elif self._console is not None and (path == CONSOLE or path.startswith(CONSOLE + "/")):
+            await self._console(scope, receive, send)
         else:
             await self._probe(head, path, send)
 

@@ -20,7 +20,12 @@ from partnerbus.api.face import Face
 from partnerbus.api.operation import Limits, Services
 from partnerbus.api.throttling import Throttle
 from partnerbus.api.v1.operations import OPERATIONS
-from partnerbus.edge.app import make_app
+from partnerbus.console.app import make_console
+from partnerbus.console.attempts import Attempts
+from partnerbus.console.doorkeeper import Doorkeeper
+from partnerbus.console.parts import ConsoleParts
+from partnerbus.console.sessions import Sessions
+from partnerbus.edge.app import Application, make_app
 from partnerbus.edge.authenticate import AnyCalls, Authenticator, SignedCalls
 from partnerbus.edge.server import Server
 from partnerbus.edge.sigv4 import Verifier
@@ -86,6 +91,11 @@ class Node:
         self._resetting: asyncio.Task[None] | None = None
         self._running: Running | None = None
         self._leaving = asyncio.Event()
+
+    @property
+    def operator_token(self) -> str:
+        """What the operator shows; drawn anew for each node."""
+        return self._token
 
     @property
     def url(self) -> str:
@@ -344,9 +354,28 @@ class Node:
             metrics=self.metrics,
             log=self._log,
             throttle=Throttle(self.clock, self._quotas_of) if self._throttles else None,
+            console=self._make_console(),
             entries_bytes=self.settings.max_entries_bytes,
         )
         return Server(app, self.settings.host, self.settings.port, drain=self._drain)
+
+    def _make_console(self) -> Application:
+        keys = FrontKeys(self._inside)
+        takes_their_word = self.settings.auth is AuthMode.NONE
+        return make_console(
+            ConsoleParts(
+                admin=FrontAdmin(self._gate, self._inside),
+                face=FrontFace(self._gate, self._inside, is_edge=Role.EDGE in self._roles),
+                doorkeeper=Doorkeeper(keys.holder, self._token, takes_their_word=takes_their_word),
+                clock=self.clock,
+                region=self.settings.region,
+                leaving=self._leaving,
+                log=self._log,
+                url=lambda: self.url,
+                sessions=Sessions(self.clock),
+                attempts=Attempts(self.clock),
+            )
+        )
 
     def _quotas_of(self, account: str) -> Quotas:
         return self._inside().services.quotas_of(account)
