@@ -2,14 +2,13 @@
 
 import asyncio
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
-from partnerbus.model import arns
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Receiver
 from partnerbus.testing.server_process import ServerProcess
@@ -27,6 +26,8 @@ class Nodes:
     def __init__(self, servers: Sequence[ServerProcess], receiver: Receiver) -> None:
         self.servers = servers
         self.receiver = receiver
+        self.destinations: dict[str, str] = {}
+        """The ARNs of the rules' targets."""
 
     async def prepare(self, *rules: str, at: Sequence[ServerProcess] | None = None) -> None:
         """A source with its bus, and rules that take everything, each with a target of its own.
@@ -58,6 +59,7 @@ class Nodes:
         )
         pattern = '{"detail": {"n": [{"exists": true}]}}'
         await customer.call("PutRule", Name=name, EventBusName=SOURCE, EventPattern=pattern)
+        self.destinations[name] = str(destination["ApiDestinationArn"])
         target = {"Id": "1", "Arn": destination["ApiDestinationArn"]}
         answer = await customer.call("PutTargets", Rule=name, EventBusName=SOURCE, Targets=[target])
         assert not answer["FailedEntryCount"], answer
@@ -88,7 +90,16 @@ class Nodes:
 
     def numbers_at(self, rule: str) -> Counter[int]:
         """How often each event arrived."""
-        return Counter(_number(request) for request in self.receiver.requests if request.path == f"/{rule}")
+        found = (request for request in self.receiver.requests if request.path == f"/{rule}")
+        return Counter(_envelope(request).detail.n for request in found)
+
+    def ids_by_number(self) -> dict[int, set[str]]:
+        """The ids under which each event arrived anywhere."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for request in self.receiver.requests:
+            envelope = _envelope(request)
+            found[envelope.detail.n].add(envelope.id)
+        return found
 
 
 @asynccontextmanager
@@ -145,12 +156,9 @@ class _Detail(msgspec.Struct):
 
 
 class _Envelope(msgspec.Struct):
+    id: str
     detail: _Detail
 
 
-def _number(request: Received) -> int:
-    return msgspec.json.decode(request.body, type=_Envelope).detail.n
-
-
-def bus_arn() -> str:
-    return arns.bus_arn("us-east-1", CUSTOMER, SOURCE)
+def _envelope(request: Received) -> _Envelope:
+    return msgspec.json.decode(request.body, type=_Envelope)
