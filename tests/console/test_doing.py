@@ -1,12 +1,15 @@
 """What accounts do on the pages: offers, rules with targets, keys; and the live tail."""
 
+import asyncio
 import json
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 
 from partnerbus.api.admin.accounts import AccountList
 from partnerbus.api.admin.sources import SharingView
-from tests.admin.world import ACME, ANN, BOB, ORDERS, Desk
+from tests.admin.world import ACME, ANN, BOB, ORDERS, Desk, open_desk
 from tests.console.test_pages import NASTY, make_trouble
 from tests.console.visitor import Visitor, visitor
 
@@ -163,3 +166,14 @@ async def first_event(stream: aiohttp.StreamReader) -> str:
     while (line := await stream.readline()).strip():
         lines.append(line.decode())
     return "".join(lines)
+
+
+async def test_a_node_that_stops_ends_its_streams(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        desk = await stack.enter_async_context(open_desk(tmp_path / "data"))
+        async with visitor(desk, ANN) as ann, ann.open("/tail/stream") as stream:
+            assert await stream.readline() == b": watching\n"
+            stopping = asyncio.create_task(stack.aclose())
+            rest = await stream.read()
+            assert b"event:" not in rest
+            await stopping
