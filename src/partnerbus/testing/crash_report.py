@@ -28,6 +28,8 @@ class CrashReport(msgspec.Struct, kw_only=True):
     """What the second of the sick targets never took and is a dead letter on our own list."""
     unseen: set[int] = set()
     """What of that is there because kills used up its attempts."""
+    forgettable: int = 0
+    """How many attempts at one delivery may be forgotten: a power cut takes what was claimed just before."""
     ledger: Ledger = Ledger(log="")
     archived: int = 0
 
@@ -52,7 +54,7 @@ class CrashReport(msgspec.Struct, kw_only=True):
         faults += [
             f"/down: {n} was tried {count} times"
             for n, count in self.received["/down"].items()
-            if count > 1 + RETRIES_OF_THE_SICK
+            if count > 1 + RETRIES_OF_THE_SICK + self.forgettable
         ]
         return faults + self._ledger_faults()
 
