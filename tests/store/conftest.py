@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("partnerbus.testing.store_contract", "partnerbus.testing.store_machine")
-
-from tests.store.maker import EmbeddedMaker  # noqa: E402
+from tests.store.maker import EmbeddedMaker
 
 
 @pytest.fixture
