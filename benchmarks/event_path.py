@@ -1,6 +1,6 @@
 """The event's way in numbers: acknowledged, delivered, how long in between, and what size costs.
 
-    python -m benchmarks.event_path [--rounds 5] [--seconds 3] [--quick] [ingest] [ack] [deliver] [latency] …
+    python -m benchmarks.event_path [--rounds 5] [--seconds 3] [--stored N] [--quick] [ingest] [ack] …
 
 A real server process on one core, the load and the webhook on the other. Every figure stands beside its
 baseline, measured in turn in the same run; figures are medians over the rounds. Ends with one line a goal:
@@ -124,9 +124,12 @@ if __name__ == "__main__":
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=3)
     arguments.add_argument("--ack-seconds", type=float, default=300)
+    arguments.add_argument(
+        "--stored", type=int, default=Sizes().stored, help="how many events the large folder of `stored` has"
+    )
     arguments.add_argument("--quick", action="store_true", help="small and short: only to see that it runs")
     chosen = arguments.parse_args()
     if unknown := [part for part in chosen.parts if part not in PARTS]:
         arguments.error(f"there is no part {unknown[0]}")
-    full = Effort(chosen.rounds, chosen.seconds, chosen.ack_seconds, Sizes())
+    full = Effort(chosen.rounds, chosen.seconds, chosen.ack_seconds, Sizes(stored=chosen.stored))
     asyncio.run(main(chosen.parts or [*PARTS], QUICK if chosen.quick else full))
