@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -49,14 +48,12 @@ from partnerbus.node.front import FrontAdmin, FrontFace, FrontKeys, Gate, Inside
 from partnerbus.node.open_store import store_opener
 from partnerbus.node.reset import forget_everything
 from partnerbus.node.settings import AuthMode, Settings
+from partnerbus.node.target_settings import target_settings
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.line_files import Bounds, LineFiles
 from partnerbus.store.protocol import SharedStore
-from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
-from partnerbus.targets.kafka_topic import KafkaSettings
-from partnerbus.targets.nats_subject import NatsSettings
-from partnerbus.targets.registry import Targets, TargetSettings, make_targets
+from partnerbus.targets.registry import Targets, make_targets
 
 LOCK_PATIENCE = timedelta(seconds=2)
 """How long a command, or a server that is stopping, may still hold the folder when a node starts."""
@@ -194,33 +191,8 @@ class Node:
     # -- parts -----------------------------------------------------------------------------------------
 
     def _make_targets(self, found: Opened) -> Targets:
-        settings = TargetSettings(
-            allow_private=self.settings.allow_private_targets,
-            networks=parse_networks(self.settings.allow_target_networks),
-            aws_endpoint_url=self.settings.aws_endpoint_url or None,
-            aws_endpoints=self.settings.aws_endpoints,
-            files=_path(self.settings.file_targets),
-            stdout=self.settings.stdout_targets,
-            nats=self._nats_settings(),
-            kafka=self._kafka_settings(),
-        )
-        return make_targets(settings, found.catalog, found.secrets, self.clock, self._forward)
-
-    def _nats_settings(self) -> NatsSettings:
-        return NatsSettings(
-            servers=[server for server in self.settings.nats_servers.split(",") if server],
-            subjects=self.settings.nats_subjects,
-            credentials=_path(self.settings.nats_credentials),
-            authorities=_path(self.settings.nats_ca),
-            certificate=_path(self.settings.nats_certificate),
-        )
-
-    def _kafka_settings(self) -> KafkaSettings:
-        return KafkaSettings(
-            servers=[server for server in self.settings.kafka_servers.split(",") if server],
-            topics=self.settings.kafka_topics,
-            properties=_path(self.settings.kafka_properties),
-        )
+        wanted = target_settings(self.settings)
+        return make_targets(wanted, found.catalog, found.secrets, self.clock, self._forward)
 
     async def _forward(self, invocation: Invocation, bus: EventBus) -> None:
         """Bus targets publish through the engine, which is made of the targets."""
@@ -427,7 +399,3 @@ class Node:
             auth=self.settings.auth,
             region=self.settings.region,
         )
-
-
-def _path(text: str) -> Path | None:
-    return Path(text) if text else None
