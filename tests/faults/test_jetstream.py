@@ -39,16 +39,30 @@ def url_of(servers: Sequence[NatsServer]) -> str:
 
 
 async def test_a_node_killed_and_stopped(server: NatsServer, tmp_path: Path) -> None:
+    """At a few failpoints; the long form tries every one."""
     chance = random.Random(5)
-    plan: list[End] = [KillAt(point, chance.randint(1, 40)) for point in OF_THE_STORE]
-    plan += [KillAfter(chance.randint(1, 300)) for _ in range(3)]
+    await ends_as(server, tmp_path, chance, chance.sample(OF_THE_STORE, 3), moments=1)
+
+
+@pytest.mark.soak
+async def test_a_node_killed_at_every_failpoint(server: NatsServer, tmp_path: Path) -> None:
+    await ends_as(server, tmp_path, random.Random(5), OF_THE_STORE, moments=3)
+
+
+async def ends_as(
+    server: NatsServer, folder: Path, chance: random.Random, points: Sequence[Failpoint], moments: int
+) -> None:
+    """Kill a node at these points and at random moments, stop it once, in any order."""
+    plan: list[End] = [KillAt(point, chance.randint(1, 40)) for point in points]
+    plan += [KillAfter(chance.randint(1, 300)) for _ in range(moments)]
     plan += [StopAfter(100)]
     chance.shuffle(plan)
-    report = await crash_run(tmp_path, plan, events=200, settings=["--store", server.url])
+    report = await crash_run(folder, plan, events=200, settings=["--store", server.url])
     assert report.faults() == []
     assert report.ends == len(plan)
 
 
+@pytest.mark.soak
 async def test_servers_of_the_cluster_killed(cluster: Sequence[NatsServer], tmp_path: Path) -> None:
     """Whoever leads, who follows, and all at once; the node goes on without being started again."""
 
