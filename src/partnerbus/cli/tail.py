@@ -10,6 +10,7 @@ import msgspec
 from partnerbus.api.admin.events import EventView
 from partnerbus.cli.asking import Asker, asks, instant
 from partnerbus.cli.following import follow, follows
+from partnerbus.model.event import Event
 
 ANSWER_SECONDS = 30.0
 """How long what is developed may think about an event."""
@@ -51,19 +52,17 @@ def listen(asker: Asker, url: str, **picked: str | None) -> None:
 
 def as_delivered(event: EventView) -> bytes:
     """The event as a rule without a transform delivers it."""
-    envelope = {
-        "version": "0",
-        "id": event.id,
-        "detail-type": event.detail_type,
-        "source": event.source,
-        "account": event.account,
-        "time": event.time,
-        "region": event.region,
-        "resources": event.resources,
-        **({"replay-name": event.replay} if event.replay is not None else {}),
-        "detail": event.detail,
-    }
-    return msgspec.json.encode(envelope)
+    return Event(
+        id=event.id,
+        detail_type=event.detail_type,
+        source=event.source,
+        account=event.account,
+        time=event.time,
+        region=event.region,
+        resources=tuple(event.resources),
+        detail=bytes(event.detail),
+        replay_name=event.replay,
+    ).encode()
 
 
 def _post(url: str, body: bytes) -> tuple[str, bool]:
