@@ -9,7 +9,8 @@ import click
 import msgspec
 
 from partnerbus.cli.asking import columns, config_option
-from partnerbus.cli.trial import data_option, make_folder_beside, progress_bar
+from partnerbus.cli.progress import progress
+from partnerbus.cli.trial import data_option, make_folder_beside
 
 if TYPE_CHECKING:
     from partnerbus.testing.bench import Figures
@@ -30,7 +31,7 @@ def bench(data: str | None, config: Path | None, as_json: bool) -> None:
 
     folder = make_folder_beside(data, config, "bench")
     try:
-        with progress_bar(STEPS, "Measuring") as further:
+        with progress(STEPS, "Measuring") as further:
             figures = asyncio.run(measure(folder, progress=further))
     finally:
         shutil.rmtree(folder)

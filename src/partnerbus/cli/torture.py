@@ -13,7 +13,8 @@ import click
 import msgspec
 
 from partnerbus.cli.asking import config_option, pairs
-from partnerbus.cli.trial import data_option, make_folder_beside, progress_bar
+from partnerbus.cli.progress import progress
+from partnerbus.cli.trial import data_option, make_folder_beside
 
 if TYPE_CHECKING:
     from partnerbus.testing.crash_report import CrashReport
@@ -71,7 +72,7 @@ def _torture(folder: Path, kills: int) -> TortureView:
 
     plan = [KillAfter(random.randint(1, MOST_EVENTS_A_LIFE)) for _ in range(kills)]  # noqa: S311
     began = time.monotonic()
-    with progress_bar(kills, "Killing") as ended:
+    with progress(kills, "Killing") as ended:
         run = crash_run(folder, plan, events=MOST_EVENTS_A_LIFE, progress=lambda _report: ended())
         report = _lived_through(run, folder)
     return view_of(report, time.monotonic() - began, folder)

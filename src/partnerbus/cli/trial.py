@@ -1,9 +1,6 @@
-"""What commands share that try this machine: a folder on the disk that counts, and a bar on a terminal."""
+"""What commands share that try this machine: a folder on the disk that counts."""
 
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -25,13 +22,3 @@ def make_folder_beside(data: str | None, config: Path | None, what: str) -> Path
         raise ConfigurationError(
             f"no folder can be made beside the data folder {beside}: {error.strerror}"
         ) from None
-
-
-@contextmanager
-def progress_bar(length: int, label: str) -> Iterator[Callable[[], None]]:
-    """On a terminal a bar on standard error; elsewhere nothing. Call what it gives after each step."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    with click.progressbar(length=length, label=label, show_pos=True, file=sys.stderr) as bar:
-        yield lambda: bar.update(1)
