@@ -9,6 +9,7 @@ import pytest
 from partnerbus.api.admin.face import ROUTES
 from partnerbus.api.admin.request import AnyRoute, Route
 from partnerbus.api.admin.sight import ViewRoute
+from partnerbus.api.admin.viewer import Viewer
 from partnerbus.model.resources import FailingTarget
 from partnerbus.testing.receiver import Respond
 from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, Desk, _run
@@ -25,6 +26,8 @@ BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
     ("POST", "/events/{id}/why"): {"pattern": '{"source":["x"]}'},
     ("POST", "/patterns/explain"): {"pattern": '{"source":["x"]}', "event": "{}"},
     ("POST", "/sources/share"): {"source": ORDERS, "errors": True},
+    ("POST", "/webhooks"): {"account": ANN, "name": "theirs", "url": "https://example.com/", "region": "r"},
+    ("POST", "/webhooks/{name}/rotate"): {"account": ANN},
 }
 """What is sent to routes that take a body, and asks for something of Ann's."""
 
@@ -62,7 +65,8 @@ async def furnish(desk: Desk) -> Mapping[str, str]:
 
 def path_of(route: AnyRoute, has: Mapping[str, str]) -> str:
     what = "event" if route.path.startswith("/events") else "delivery"
-    return route.path.replace("{id}", has[what]).replace("{log}", has["log"])
+    hook = has["hook"].rpartition(":")[2]
+    return route.path.replace("{id}", has[what]).replace("{log}", has["log"]).replace("{name}", hook)
 
 
 def query_of(route: AnyRoute, has: Mapping[str, str]) -> dict[str, str]:
@@ -92,6 +96,27 @@ async def test_no_route_shows_anything_of_another_account(desk: Desk, account: s
     assert shown_to_ann >= 10, "the walk has looked at hardly anything"
     letters = json.loads((await desk.ask("/dead-letters", ANN)).body)["deliveries"]
     assert len(letters) == 1, "somebody else has redriven it"
+    hooks = json.loads((await desk.ask("/webhooks", ANN)).body)["webhooks"]
+    assert [(each["arn"], len(each["secrets"])) for each in hooks] == [(has["hook"], 1)]
+
+
+async def test_who_only_looks_sees_all_of_it_and_changes_nothing(desk: Desk) -> None:
+    has = await furnish(desk)
+    face = desk.node._inside().admin
+    looking = Viewer(account=ANN, only_looks=True)
+    for route in ROUTES:
+        path, body = path_of(route, has), json.dumps(BODIES.get((route.method, route.path), {})).encode()
+        own = await face.answer(Viewer(account=ANN), "GET", path, {}, b"") if route.method == "GET" else None
+        seen = await face.answer(looking, route.method, path, {}, body)
+        if own is not None:
+            assert seen.status == own.status, route.path
+        elif route.changes:
+            assert (seen.status, b"changes nothing" in seen.body) == (403, True), route.path
+    assert {route.path for route in ROUTES if route.asks} == {
+        "/backtests",
+        "/events/{id}/why",
+        "/patterns/explain",
+    }
 
 
 async def test_a_partner_sees_states_and_counts_of_its_customer_and_no_more(desk: Desk) -> None:

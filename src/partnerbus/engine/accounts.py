@@ -118,6 +118,10 @@ class Accounts:
         found = self._catalog.list(AccessKey, access_key_key(""))
         return sorted((key for key in found if key.account == account), key=lambda key: key.created_at)
 
+    def held_by(self, account: str) -> list[str]:
+        """What keeps an account from being deleted, in words."""
+        return sorted(self._held_by(account))
+
     def check(self) -> None:
         """A `ConfigurationError` if the stored secrets were sealed with another key file than ours."""
         for key in self._catalog.list(AccessKey, access_key_key("")):
@@ -156,7 +160,7 @@ class Accounts:
     async def delete(self, account: str) -> None:
         """Remove an account and its keys. Raises `AccountRefused` while it holds resources."""
         found = self._existing(account)
-        if held := sorted(self._held_by(account)):
+        if held := self.held_by(account):
             more = f" and {len(held) - 3} more" if len(held) > 3 else ""
             raise AccountRefused(
                 f"account {account} still holds {', '.join(held[:3])}{more}; delete these first"

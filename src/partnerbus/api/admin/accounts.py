@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from partnerbus.api.admin.request import AdminServices, Request, Route
+from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
 from partnerbus.engine.accounts import KeyPair
 from partnerbus.model.resources import Account
 
@@ -21,6 +21,12 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     partner: str | None
     created_at: datetime
     keys: list[KeyView]
+
+
+class AccountDetails(AccountView, frozen=True, kw_only=True):
+    """An account, and in words what it holds: it can be deleted once it holds nothing."""
+
+    held: list[str]
 
 
 class AccountList(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +70,14 @@ class NewAccount(GivenKey, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 async def list_accounts(services: AdminServices, _request: Request) -> AccountList:
     return AccountList(accounts=[_view(services, account) for account in services.accounts.every()])
+
+
+async def show_account(services: AdminServices, request: Request) -> AccountDetails:
+    account = services.accounts.find(request.path["account"])
+    if account is None:
+        raise AdminRefused(f"there is no account {request.path['account']}", 404)
+    shown = msgspec.structs.asdict(_view(services, account))
+    return AccountDetails(**shown, held=services.accounts.held_by(account.id))
 
 
 async def create_account(services: AdminServices, request: Request) -> NewKey:
@@ -111,6 +125,7 @@ def _new_key(services: AdminServices, account: str, pair: KeyPair) -> NewKey:
 ROUTES = (
     Route("GET", "/accounts", list_accounts),
     Route("POST", "/accounts", create_account, body=NewAccount),
+    Route("GET", "/accounts/{account}", show_account),
     Route("DELETE", "/accounts/{account}", delete_account),
     Route("POST", "/accounts/{account}/keys", rotate_key, body=GivenKey),
     Route("DELETE", "/accounts/{account}/keys/{key}", delete_key),

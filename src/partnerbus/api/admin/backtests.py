@@ -245,4 +245,4 @@ def _rule(sight: Sight, wanted: Backtest) -> Rule | None:
     return found[0]
 
 
-ROUTES = (ViewRoute("POST", "/backtests", run_backtest, body=Backtest),)
+ROUTES = (ViewRoute("POST", "/backtests", run_backtest, body=Backtest, asks=True),)

@@ -12,9 +12,11 @@ from partnerbus.api.admin import (
     accounts,
     backtests,
     bus_logs,
+    buses,
     clock,
     connections,
     deliveries,
+    destinations,
     endpoints,
     events,
     health,
@@ -42,9 +44,11 @@ ROUTES: Sequence[AnyRoute] = with_description(
         *accounts.ROUTES,
         *backtests.ROUTES,
         *bus_logs.ROUTES,
+        *buses.ROUTES,
         *clock.ROUTES,
         *connections.ROUTES,
         *deliveries.ROUTES,
+        *destinations.ROUTES,
         *endpoints.ROUTES,
         *events.ROUTES,
         *health.ROUTES,
@@ -64,6 +68,9 @@ ROUTES: Sequence[AnyRoute] = with_description(
 )
 
 
+ONLY_LOOKS = "who looks as another account changes nothing"
+
+
 class AdminFace:
     """The admin face of a running node, or of a folder that a command has opened."""
 
@@ -77,6 +84,8 @@ class AdminFace:
         """Answer a request of `viewer`; whoever calls has made sure that it is."""
         try:
             route, named = self._find(method, path)
+            if viewer.only_looks and route.changes:
+                raise AdminRefused(ONLY_LOOKS, 403)
             view = await route.run(self._services, viewer, Request(route, named, query, body))
         except PartnerbusError as error:
             return AdminAnswer(_status(error), msgspec.json.encode(ErrorBody(str(error))))

@@ -4,9 +4,9 @@ What is owed now comes from the store and is exact; the counts of a bus are its 
 attempted lately by a rule or at a target is counted in memory since `counted_since`, when the server started.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, takewhile
-from typing import Annotated, TypeVar
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Annotated
 
 import msgspec
 
@@ -26,8 +26,10 @@ from partnerbus.api.admin.health_views import (
     TargetHealthList,
 )
 from partnerbus.api.admin.logs import BusFilter
+from partnerbus.api.admin.paging import page_by_arn
 from partnerbus.api.admin.request import Request
 from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
+from partnerbus.engine.tallies import Minute
 from partnerbus.model.resources import PartnerSource, Rule
 from partnerbus.store.protocol import Backlog, Ledger
 
@@ -35,10 +37,17 @@ FAULTS_AT_MOST = 100
 
 
 class HealthPage(BusFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of a list, after the one with the ARN `after`."""
+    """A page of a list, after the one with the ARN `after`; with `minutes`, the last hour of each too."""
 
     after: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 100
+    minutes: bool = False
+
+
+class TargetPage(HealthPage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of targets, or the one with the ARN `target`."""
+
+    target: str | None = None
 
 
 async def show_health(sight: Sight, _request: Request) -> Health:
@@ -57,23 +66,26 @@ async def show_health(sight: Sight, _request: Request) -> Health:
 
 async def bus_health(sight: Sight, request: Request) -> BusHealthList:
     wanted = request.query_as(HealthPage)
-    found, following = _page(await _buses(sight, wanted), wanted, lambda each: each[0].arn)
-    doctor = await Doctor.of(sight)
+    found, following = page_by_arn(
+        await _buses(sight, wanted), wanted.after, wanted.limit, lambda each: each[0].arn
+    )
+    doctor = await Doctor.of(sight, wanted)
     return BusHealthList(buses=[await doctor.bus(*each) for each in found], next=following)
 
 
 async def rule_health(sight: Sight, request: Request) -> RuleHealthList:
     wanted = request.query_as(HealthPage)
-    found, following = _page(_rules(sight, wanted), wanted, lambda each: each.arn)
-    doctor = await Doctor.of(sight)
+    found, following = page_by_arn(_rules(sight, wanted), wanted.after, wanted.limit, lambda each: each.arn)
+    doctor = await Doctor.of(sight, wanted)
     rules = [doctor.rule(each) for each in found]
     return RuleHealthList(rules=rules, counted_since=sight.counted_since, next=following)
 
 
 async def target_health(sight: Sight, request: Request) -> TargetHealthList:
-    wanted = request.query_as(HealthPage)
-    doctor = await Doctor.of(sight)
-    found, following = _page(doctor.targets(_rules(sight, wanted)), wanted, lambda each: each.arn)
+    wanted = request.query_as(TargetPage)
+    doctor = await Doctor.of(sight, wanted)
+    every = doctor.targets(_rules(sight, wanted), wanted.target)
+    found, following = page_by_arn(every, wanted.after, wanted.limit, lambda each: each.arn)
     return TargetHealthList(targets=found, counted_since=sight.counted_since, next=following)
 
 
@@ -85,16 +97,17 @@ async def source_health(sight: Sight, request: Request) -> SourceHealthList:
         if wanted.account in (None, each.account) and wanted.region in (None, each.region)
         if wanted.bus in (None, each.name, each.arn)
     ]
-    found, following = _page(sources, wanted, lambda each: each.arn)
-    doctor = await Doctor.of(sight)
+    found, following = page_by_arn(sources, wanted.after, wanted.limit, lambda each: each.arn)
+    doctor = await Doctor.of(sight, wanted)
     return SourceHealthList(sources=[await doctor.source(each) for each in found], next=following)
 
 
 class Doctor:
     """Puts numbers to buses, rules, targets and sources, all of one look at the backlog."""
 
-    def __init__(self, sight: Sight, backlog: Sequence[Backlog]) -> None:
+    def __init__(self, sight: Sight, backlog: Sequence[Backlog], wanted: HealthPage) -> None:
         self._sight = sight
+        self._tells_minutes = wanted.minutes
         self._now = sight.now()
         self._backlog = {each.subscription: each for each in backlog}
         self._on_bus: dict[tuple[str, str, str], list[str]] = {}
@@ -103,8 +116,8 @@ class Doctor:
             on_bus += [target.subscription for target in rule.targets]
 
     @classmethod
-    async def of(cls, sight: Sight) -> "Doctor":
-        return cls(sight, await sight.backlog())
+    async def of(cls, sight: Sight, wanted: HealthPage | None = None) -> "Doctor":
+        return cls(sight, await sight.backlog(), wanted or HealthPage())
 
     async def bus(self, bus: BusRef, log: str, ledger: Ledger) -> BusHealth:
         subscriptions = self._on_bus.get((bus.account, bus.region, bus.name), [])
@@ -114,9 +127,11 @@ class Doctor:
             region=bus.region,
             name=bus.name,
             counts=await self._counts(log, ledger, subscriptions),
+            minutes=self._minutes(subscriptions),
         )
 
     def rule(self, rule: Rule) -> RuleHealth:
+        subscriptions = [target.subscription for target in rule.targets]
         return RuleHealth(
             arn=rule.arn,
             account=rule.account,
@@ -126,14 +141,17 @@ class Doctor:
             state=rule.state,
             managed_by=rule.managed_by,
             targets=[target.arn for target in rule.targets],
-            owed=self._owed([target.subscription for target in rule.targets]),
+            owed=self._owed(subscriptions),
+            minutes=self._minutes(subscriptions),
         )
 
-    def targets(self, rules: Iterable[Rule]) -> list[TargetHealth]:
-        """The targets of these rules, each account's own, by ARN."""
+    def targets(self, rules: Iterable[Rule], arn: str | None = None) -> list[TargetHealth]:
+        """The targets of these rules, or that with an ARN, each account's own, by ARN."""
         of_target: dict[tuple[str, str, str], list[tuple[Rule, str]]] = {}
         for rule in rules:
             for target in rule.targets:
+                if arn not in (None, target.arn):
+                    continue
                 key = (target.arn, rule.created_by, rule.region)
                 of_target.setdefault(key, []).append((rule, target.subscription))
         failing = {(each.arn, each.account, each.region): each for each in self._sight.failing_targets()}
@@ -148,6 +166,7 @@ class Doctor:
                 disabled_at=failing[key].disabled_at if key in failing else None,
                 held_until=held.get(key[0]),
                 owed=self._owed([subscription for _, subscription in users]),
+                minutes=self._minutes([subscription for _, subscription in users]),
             )
             for key, users in sorted(of_target.items())
         ]
@@ -170,6 +189,7 @@ class Doctor:
             shares_errors=source.shares_errors,
             counts=counts,
             errors=self._errors(found.subscriptions) if found is not None and may_see else [],
+            minutes=self._minutes(found.subscriptions) if found is not None else None,
         )
 
     async def _counts(self, log: str, ledger: Ledger, subscriptions: Sequence[str]) -> Counts:
@@ -207,6 +227,9 @@ class Doctor:
             message=last.message if last is not None else "",
         )
 
+    def _minutes(self, subscriptions: Sequence[str]) -> list[Minute] | None:
+        return self._sight.minutes(subscriptions) if self._tells_minutes else None
+
     def _errors(self, subscriptions: Iterable[str]) -> list[SourceError]:
         tallies = [self._sight.tally(each) for each in subscriptions]
         found = [
@@ -218,11 +241,11 @@ class Doctor:
 
 
 async def _buses(sight: Sight, wanted: BusFilter) -> list[tuple[BusRef, str, Ledger]]:
-    return [
-        (bus, info.log, ledger)
-        for info, bus, ledger in await sight.ledgers()
-        if bus is not None and wanted.picks(bus)
-    ]
+    """The buses that had events, and those that were made and had none yet."""
+    found = {info.log: (bus, ledger) for info, bus, ledger in await sight.ledgers() if bus is not None}
+    for log, bus in sight.registered_buses().items():
+        found.setdefault(log, (bus, Ledger(log=log)))
+    return [(bus, log, ledger) for log, (bus, ledger) in found.items() if wanted.picks(bus)]
 
 
 def _rules(sight: Sight, wanted: BusFilter) -> list[Rule]:
@@ -231,19 +254,6 @@ def _rules(sight: Sight, wanted: BusFilter) -> list[Rule]:
         for rule in sight.rules()
         if wanted.picks(BusRef(account=rule.account, region=rule.region, name=rule.bus))
     ]
-
-
-T = TypeVar("T")
-
-
-def _page(every: Iterable[T], wanted: HealthPage, arn_of: Callable[[T], str]) -> tuple[list[T], str | None]:
-    """A page of what is listed by ARN, and the `after` of the next; things of one ARN are on one page."""
-    behind = sorted(
-        (each for each in every if wanted.after is None or arn_of(each) > wanted.after), key=arn_of
-    )
-    found = behind[: wanted.limit]
-    found += takewhile(lambda each: arn_of(each) == arn_of(found[-1]), behind[wanted.limit :])
-    return found, arn_of(found[-1]) if len(behind) > len(found) else None
 
 
 def _sum(counts: Sequence[Counts]) -> Counts:
@@ -266,6 +276,6 @@ ROUTES = (
     ViewRoute("GET", "/health", show_health),
     ViewRoute("GET", "/health/buses", bus_health, query=HealthPage),
     ViewRoute("GET", "/health/rules", rule_health, query=HealthPage),
-    ViewRoute("GET", "/health/targets", target_health, query=HealthPage),
+    ViewRoute("GET", "/health/targets", target_health, query=TargetPage),
     ViewRoute("GET", "/health/sources", source_health, query=HealthPage),
 )

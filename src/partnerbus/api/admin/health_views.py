@@ -46,11 +46,14 @@ class Owed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BusHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A bus with its ledger. `minutes`, here and below: the last hour's attempts, if they were asked for."""
+
     arn: str
     account: str
     region: str
     name: str
     counts: Counts
+    minutes: list[Minute] | None = None
 
 
 class RuleHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class RuleHealth(msgspec.Struct, frozen=True, kw_only=True):
     managed_by: str | None
     targets: list[str]
     owed: Owed
+    minutes: list[Minute] | None = None
 
 
 class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +80,7 @@ class TargetHealth(msgspec.Struct, frozen=True, kw_only=True):
     disabled_at: datetime | None
     held_until: datetime | None
     owed: Owed
+    minutes: list[Minute] | None = None
 
 
 class SourceError(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +108,7 @@ class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
     shares_errors: bool
     counts: Counts | None
     errors: list[SourceError]
+    minutes: list[Minute] | None = None
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

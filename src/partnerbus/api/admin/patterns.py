@@ -63,4 +63,4 @@ def _json_in(raw: msgspec.Raw) -> str:
         raise AdminRefused(f"the body cannot be used: {error}") from None
 
 
-ROUTES = (ViewRoute("POST", "/patterns/explain", explain_pattern, body=Explain),)
+ROUTES = (ViewRoute("POST", "/patterns/explain", explain_pattern, body=Explain, asks=True),)

@@ -112,7 +112,8 @@ Handler = Callable[[AdminServices, Request], Awaitable[msgspec.Struct]]
 class AnyRoute(msgspec.Struct, frozen=True):
     """A method and a path, in which `{name}` stands for one segment; the query and the body that are read.
 
-    What it answers is said by its handler's annotation.
+    What it answers is said by its handler's annotation. One that only `asks` changes nothing, whatever its
+    method.
     """
 
     method: str
@@ -120,6 +121,11 @@ class AnyRoute(msgspec.Struct, frozen=True):
     handler: Callable[..., Awaitable[msgspec.Struct]]
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
+    asks: bool = False
+
+    @property
+    def changes(self) -> bool:
+        return self.method != "GET" and not self.asks
 
     async def run(self, services: AdminServices, viewer: Viewer, request: Request) -> msgspec.Struct:
         """The answer that `viewer` gets; an `AdminRefused` if it is not for such."""

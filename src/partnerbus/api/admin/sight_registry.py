@@ -8,17 +8,22 @@ import msgspec
 
 from partnerbus.api.admin.request import AdminServices
 from partnerbus.api.admin.viewer import OPERATOR, Viewer
+from partnerbus.engine.accounts import ACCOUNT_ID
 from partnerbus.engine.target_health import failing_targets
 from partnerbus.model import arns
 from partnerbus.model.resources import (
     ARCHIVE_LOGS,
     REPLAY_LOGS,
+    ApiDestination,
     Archive,
+    Connection,
+    ConnectionState,
     EventBus,
     FailingTarget,
     PartnerSource,
     Replay,
     Rule,
+    Webhook,
     default_log,
 )
 from partnerbus.store.protocol import Ledger, LogInfo
@@ -77,6 +82,82 @@ class RegistrySight:
     def is_partner(self, source: PartnerSource) -> bool:
         """Whether the viewer publishes through the source."""
         return self.viewer.partner is not None and self.viewer.partner == source.partner
+
+    def connections(self) -> Iterator[Connection]:
+        """The connections of the viewer's, without those that only wait for their secret to be deleted."""
+        every = self._services.catalog.list(Connection, "connection:")
+        return (
+            each
+            for each in every
+            if self.viewer.is_own(each.account) and each.state is not ConnectionState.DELETING
+        )
+
+    def api_destinations(self) -> Iterator[ApiDestination]:
+        """The API destinations of the viewer's."""
+        every = self._services.catalog.list(ApiDestination, "api-destination:")
+        return (each for each in every if self.viewer.is_own(each.account))
+
+    def webhooks(self) -> Iterator[Webhook]:
+        """The webhooks of the viewer's."""
+        every = self._services.catalog.list(Webhook, "webhook:")
+        return (each for each in every if self.viewer.is_own(each.account))
+
+    async def add_webhook(self, made: Webhook) -> None:
+        """Make a webhook of the viewer's own. `RevisionConflict`: there is one of that name."""
+        assert self.viewer.is_own(made.account)
+        await self._services.catalog.create(made)
+
+    async def change_webhook(self, before: Webhook, after: Webhook) -> None:
+        """Change one of `webhooks`. `RevisionConflict`: somebody else has changed it meanwhile."""
+        assert self.viewer.is_own(before.account)
+        assert before.key == after.key
+        await self._services.catalog.replace(before, after)
+
+    async def remove_webhook(self, found: Webhook) -> None:
+        """Remove one of `webhooks`."""
+        assert self.viewer.is_own(found.account)
+        await self._services.catalog.remove(found)
+
+    def seal(self, secret: str) -> str:
+        """A secret as it is kept."""
+        return self._services.secrets.seal(secret)
+
+    async def url_refusal(self, url: str) -> str | None:
+        """Why nothing may be sent to a URL; None if something may."""
+        return await self._services.url_refusal(url)
+
+    def registered_buses(self) -> Mapping[str, BusRef]:
+        """The buses of the viewer's that somebody made, by log, whether they had events or not."""
+        every = self._services.catalog.list(EventBus, "bus:")
+        return {
+            bus.log: BusRef(account=bus.account, region=bus.region, name=bus.name)
+            for bus in every
+            if self.viewer.is_own(bus.account)
+        }
+
+    # -- whose, and where ------------------------------------------------------------------------------
+
+    @property
+    def region(self) -> str | None:
+        """The server's region; None where none runs."""
+        running = self._services.running()
+        return running.region if running is not None else None
+
+    def is_account(self, account: str) -> bool:
+        """Whether the viewer may make something for an account, and there is such a one."""
+        if not self.viewer.is_own(account):
+            return False
+        running = self._services.running()
+        anybody = running is not None and running.auth == "none" and ACCOUNT_ID.fullmatch(account)
+        return self._services.accounts.find(account) is not None or bool(anybody)
+
+    def only_customer(self) -> str | None:
+        """The one customer that the viewer can mean; None if there are several, or none."""
+        customers = [each.id for each in self._services.accounts.every() if each.partner is None]
+        own = [each for each in customers if self.viewer.is_own(each)]
+        return own[0] if len(own) == 1 else None
+
+    # -- what fails ------------------------------------------------------------------------------------
 
     def failing_targets(self) -> Iterator[FailingTarget]:
         return (each for each in failing_targets(self._services.catalog) if self.viewer.is_own(each.account))

@@ -208,6 +208,6 @@ def _rule(sight: Sight, bus: BusRef | None, wanted: str) -> Rule:
 
 ROUTES = (
     ViewRoute("GET", "/events/{id}/why", why_rule, query=WhyQuery),
-    ViewRoute("POST", "/events/{id}/why", why_pattern, body=WhyPattern),
+    ViewRoute("POST", "/events/{id}/why", why_pattern, body=WhyPattern, asks=True),
     ViewRoute("GET", "/events/{id}/rules", nearest_rules, query=WhichBus),
 )

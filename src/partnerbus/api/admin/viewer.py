@@ -15,11 +15,13 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
     """Whose eyes an answer is for: the operator's if there is no `account`.
 
     An account sees what is its own. One that publishes for a `partner` (a domain) also sees that partner's
-    sources, and what their customers let it see.
+    sources, and what their customers let it see. Who `only_looks` sees all of that and changes nothing: so
+    the operator sees what an account sees.
     """
 
     account: str | None = None
     partner: str | None = None
+    only_looks: bool = False
 
     @property
     def role(self) -> Role:

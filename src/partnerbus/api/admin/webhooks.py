@@ -1,4 +1,7 @@
-"""Webhooks, which the service has no word for. A secret is in the answer that made it, and in no other."""
+"""Webhooks, which the service has no word for. A secret is in the answer that made it, and in no other.
+
+An account has its own to make, as it has its API destinations.
+"""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +11,8 @@ from typing import Annotated
 import msgspec
 
 from partnerbus.api.admin.accounts import Deleted
-from partnerbus.api.admin.request import AdminRefused, AdminServices, Request, Route
-from partnerbus.engine.accounts import ACCOUNT_ID
+from partnerbus.api.admin.request import AdminRefused, Request
+from partnerbus.api.admin.sight import Sight, ViewRoute
 from partnerbus.kernel.errors import RevisionConflict
 from partnerbus.model.resources import Webhook, WebhookSecret
 from partnerbus.targets.webhook_signing import draw_secret
@@ -18,6 +21,9 @@ NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
 REGION = re.compile(r"[a-z0-9-]{1,32}")
 LONGEST_URL = 2_048
 """As of API destinations."""
+
+WEBHOOKS_AT_MOST = 3_000
+"""Of an account in a region; as of API destinations."""
 
 SECRETS_AT_MOST = 5
 """How many secrets of a webhook may sign at once; each makes the header longer."""
@@ -76,56 +82,59 @@ class NewSecret(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
 
 
-async def list_webhooks(services: AdminServices, request: Request) -> WebhookList:
+async def list_webhooks(sight: Sight, request: Request) -> WebhookList:
     wanted = request.query_as(WebhookFilter)
-    return WebhookList(webhooks=[_view(services, found) for found in _every(services, wanted)])
+    return WebhookList(webhooks=[_view(sight, found) for found in _every(sight, wanted)])
 
 
-async def show_webhook(services: AdminServices, request: Request) -> WebhookView:
-    return _view(services, _find(services, request, request.query_as(WebhookFilter)))
+async def show_webhook(sight: Sight, request: Request) -> WebhookView:
+    return _view(sight, _find(sight, request, request.query_as(WebhookFilter)))
 
 
-async def create_webhook(services: AdminServices, request: Request) -> NewSecret:
+async def create_webhook(sight: Sight, request: Request) -> NewSecret:
     wanted = request.body_as(NewWebhook)
     if not NAME.fullmatch(wanted.name):
         raise AdminRefused("a webhook's name is up to 64 letters, digits, '_', '.' and '-'")
-    await _check_url(services, wanted.url)
-    secret, now = draw_secret(), services.clock.now()
+    account, region = _account(sight, wanted.account), _region(sight, wanted.region)
+    await _check_url(sight, wanted.url)
+    if len(list(_every(sight, WebhookFilter(account=account, region=region)))) >= WEBHOOKS_AT_MOST:
+        raise AdminRefused(f"account {account} has {WEBHOOKS_AT_MOST} webhooks, which is the most")
+    secret, now = draw_secret(), sight.now()
     made = Webhook(
-        account=_account(services, wanted.account),
-        region=_region(services, wanted.region),
+        account=account,
+        region=region,
         name=wanted.name,
         url=wanted.url,
-        secrets=(WebhookSecret(sealed=services.secrets.seal(secret), created_at=now),),
+        secrets=(WebhookSecret(sealed=sight.seal(secret), created_at=now),),
         created_at=now,
         modified_at=now,
     )
     try:
-        await services.catalog.create(made)
+        await sight.add_webhook(made)
     except RevisionConflict:
         raise AdminRefused(f"there is a webhook {wanted.name} already", 409) from None
     return NewSecret(arn=made.arn, url=made.url, secret=secret)
 
 
-async def rotate_secret(services: AdminServices, request: Request) -> NewSecret:
+async def rotate_secret(sight: Sight, request: Request) -> NewSecret:
     wanted = request.body_as(Rotation)
-    before = _find(services, request, wanted)
-    now = services.clock.now()
+    before = _find(sight, request, wanted)
+    now = sight.now()
     secret, until = draw_secret(), now + timedelta(seconds=wanted.keep_seconds)
     kept = tuple(each for each in _expiring(before, until) if each.is_valid(now))
     if len(kept) >= SECRETS_AT_MOST:
         raise AdminRefused(
             f"{len(kept)} secrets of this webhook are valid still; wait until one ends, or keep none"
         )
-    drawn = WebhookSecret(sealed=services.secrets.seal(secret), created_at=now)
+    drawn = WebhookSecret(sealed=sight.seal(secret), created_at=now)
     after = msgspec.structs.replace(before, secrets=(drawn, *kept), modified_at=now)
-    await services.catalog.replace(before, after)
+    await sight.change_webhook(before, after)
     return NewSecret(arn=after.arn, url=after.url, secret=secret)
 
 
-async def delete_webhook(services: AdminServices, request: Request) -> Deleted:
-    found = _find(services, request, request.query_as(WebhookFilter))
-    await services.catalog.remove(found)
+async def delete_webhook(sight: Sight, request: Request) -> Deleted:
+    found = _find(sight, request, request.query_as(WebhookFilter))
+    await sight.remove_webhook(found)
     return Deleted(deleted=found.arn)
 
 
@@ -136,31 +145,28 @@ def _expiring(webhook: Webhook, until: datetime) -> Iterator[WebhookSecret]:
         yield msgspec.structs.replace(each, expires_at=ends)
 
 
-async def _check_url(services: AdminServices, url: str) -> None:
+async def _check_url(sight: Sight, url: str) -> None:
     if len(url) > LONGEST_URL:
         raise AdminRefused(f"the URL is longer than {LONGEST_URL} characters")
-    if (sentence := await services.url_refusal(url)) is not None:
+    if (sentence := await sight.url_refusal(url)) is not None:
         raise AdminRefused(sentence)
 
 
-def _account(services: AdminServices, given: str | None) -> str:
-    """The account that is meant: the given one, or the one customer there is."""
-    customers = [each.id for each in services.accounts.every() if each.partner is None]
-    if given is None and len(customers) == 1:
-        return customers[0]
+def _account(sight: Sight, given: str | None) -> str:
+    """The account that is meant: the viewer's, the given one, or the one customer there is."""
+    if sight.viewer.account is not None and given in (None, sight.viewer.account):
+        return sight.viewer.account
+    if given is None:
+        given = sight.only_customer()
     if given is None:
         raise AdminRefused("say whose webhook it is, with its account")
-    running = services.running()
-    anybody = running is not None and running.auth == "none" and ACCOUNT_ID.fullmatch(given)
-    if services.accounts.find(given) is None and not anybody:
+    if not sight.is_account(given):
         raise AdminRefused(f"there is no account {given}", 404)
     return given
 
 
-def _region(services: AdminServices, given: str | None) -> str:
-    running = services.running()
-    if given is None and running is not None:
-        return running.region
+def _region(sight: Sight, given: str | None) -> str:
+    given = given or sight.region
     if given is None:
         raise AdminRefused("no server runs on this folder to say which region is meant; give one")
     if not REGION.fullmatch(given):
@@ -168,13 +174,13 @@ def _region(services: AdminServices, given: str | None) -> str:
     return given
 
 
-def _every(services: AdminServices, wanted: WebhookFilter) -> Iterator[Webhook]:
-    return (found for found in services.catalog.list(Webhook, "webhook:") if wanted.picks(found))
+def _every(sight: Sight, wanted: WebhookFilter) -> Iterator[Webhook]:
+    return (found for found in sight.webhooks() if wanted.picks(found))
 
 
-def _find(services: AdminServices, request: Request, wanted: WebhookFilter) -> Webhook:
+def _find(sight: Sight, request: Request, wanted: WebhookFilter) -> Webhook:
     name = request.path["name"]
-    found = [each for each in _every(services, wanted) if each.name == name]
+    found = [each for each in _every(sight, wanted) if each.name == name]
     if not found:
         raise AdminRefused(f"there is no webhook {name}", 404)
     if len(found) > 1:
@@ -182,8 +188,8 @@ def _find(services: AdminServices, request: Request, wanted: WebhookFilter) -> W
     return found[0]
 
 
-def _view(services: AdminServices, webhook: Webhook) -> WebhookView:
-    now = services.clock.now()
+def _view(sight: Sight, webhook: Webhook) -> WebhookView:
+    now = sight.now()
     return WebhookView(
         name=webhook.name,
         arn=webhook.arn,
@@ -200,9 +206,9 @@ def _view(services: AdminServices, webhook: Webhook) -> WebhookView:
 
 
 ROUTES = (
-    Route("GET", "/webhooks", list_webhooks, query=WebhookFilter),
-    Route("POST", "/webhooks", create_webhook, body=NewWebhook),
-    Route("GET", "/webhooks/{name}", show_webhook, query=WebhookFilter),
-    Route("POST", "/webhooks/{name}/rotate", rotate_secret, body=Rotation),
-    Route("DELETE", "/webhooks/{name}", delete_webhook, query=WebhookFilter),
+    ViewRoute("GET", "/webhooks", list_webhooks, query=WebhookFilter),
+    ViewRoute("POST", "/webhooks", create_webhook, body=NewWebhook),
+    ViewRoute("GET", "/webhooks/{name}", show_webhook, query=WebhookFilter),
+    ViewRoute("POST", "/webhooks/{name}/rotate", rotate_secret, body=Rotation),
+    ViewRoute("DELETE", "/webhooks/{name}", delete_webhook, query=WebhookFilter),
 )
