@@ -1,7 +1,7 @@
 """Work belongs to one of the nodes whose leases run; a node that comes or goes moves only its own share."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -53,7 +53,8 @@ class World:
     def __init__(self, store: EmbeddedStore, clock: ManualClock) -> None:
         self.clock = clock
         self.catalog = Catalog(store, clock)
-        self.share = Share(self.catalog, clock, make_log("error"), lambda: node("a"))
+        self.share = Share(self.catalog, clock, make_log("error"), lambda: node("a"), self._release)
+        self.released: list[tuple[str, int]] = []
         self._renewing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -68,6 +69,17 @@ class World:
             found.leased_until < self.clock.now() + LEASE
         ):
             await asyncio.sleep(0.001)
+
+    async def _release(self, name: str, key: str, revision: int) -> Sequence[str]:
+        assert key == node_key(name)
+        self.released.append((name, revision))
+        return ["lane"]
+
+    async def rounds(self, count: int) -> None:
+        """Let it renew its lease so often."""
+        for _ in range(count):
+            await self.clock.advance(RENEW_EVERY)
+            await self.renewed()
 
     async def stop(self) -> None:
         if self._renewing is not None:
@@ -108,10 +120,50 @@ async def test_what_another_node_leaves_is_taken_over(world: World) -> None:
 
 async def test_a_node_that_is_silent_for_a_lease_has_no_share(world: World) -> None:
     await world.other("b")
-    for _ in range(6):
-        await world.clock.advance(RENEW_EVERY)
-        await world.renewed()
+    await world.rounds(6)
     assert world.mine == len(WORK)
+
+
+async def test_what_a_node_that_is_gone_had_claimed_is_released_once(world: World) -> None:
+    changes: list[int] = []
+    other = await world.other("b")
+    revision = world.catalog.revision(other.key)
+    await world.rounds(5)
+    world.share.listen(lambda: changes.append(world.mine))
+    assert not world.released
+    await world.rounds(4)
+    assert world.released == [("b", revision)]
+    assert len(changes) == 1
+
+
+async def test_whoever_comes_back_at_once_keeps_its_claims(world: World) -> None:
+    """After the store was away for longer than the leases, one is the first to have its own again."""
+    other = await world.other("b")
+    await world.rounds(5)
+    back = msgspec.structs.replace(other, leased_until=world.clock.now() + 2 * LEASE)
+    await world.catalog.replace(other, back)
+    await world.rounds(4)
+    assert not world.released
+
+
+async def test_one_node_releases_what_another_had_claimed(world: World) -> None:
+    """If this one is not asked to, a third one is."""
+    names = [f"n{number}" for number in range(50)]
+    third = await world.other("third")
+    for name in names:
+        await world.other(name)
+    for _ in range(8):
+        await world.rounds(1)
+        now = world.catalog.get(ClusterNode, third.key)
+        assert now is not None
+        await world.catalog.replace(
+            now, msgspec.structs.replace(now, leased_until=world.clock.now() + 2 * LEASE)
+        )
+    released = {name for name, _ in world.released}
+    assert released == {
+        name for name in names if owner([node("a"), third], Role.ROUTE, f"claims of {name}") == "a"
+    }
+    assert 0 < len(released) < len(names)
 
 
 async def test_a_node_that_cannot_renew_its_lease_does_nothing(world: World) -> None:

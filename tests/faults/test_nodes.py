@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(1_800)]
 
 RULES = ["one", "two", "three", "four"]
 FLOWING = 60
-UNMATCHED_EVERY = 3
+TAKEN_OVER = "took over what a node had claimed"
 
 
 @pytest.fixture
@@ -129,6 +129,10 @@ async def gone(seen_by: ServerProcess, name: str) -> None:
         await until(has_ended)
 
 
+def log_of(folder: Path, server: ServerProcess) -> str:
+    return (folder / f"{server.data.name}.log").read_text("utf-8")
+
+
 def name_of(server: ServerProcess) -> str:
     return (server.data / "node").read_text("utf-8").strip()
 
@@ -136,18 +140,32 @@ def name_of(server: ServerProcess) -> str:
 async def test_a_node_is_killed_and_the_others_take_over(
     servers: Sequence[NatsServer], tmp_path: Path
 ) -> None:
+    """It is killed while its attempts are under way; they are made again when its lease has ended."""
     async with nodes(tmp_path, [url_of(servers)] * 3) as cluster:
         await cluster.prepare(*RULES)
+        victim = await delivers(cluster, RULES[0])
+        others = [server for server in cluster.servers if server is not victim]
+        killed = asyncio.Event()
+
+        def kill_once(_: Received) -> Respond:
+            if not killed.is_set():
+                os.kill(victim.pid, signal.SIGKILL)
+                killed.set()
+            return Respond()
+
         load = Load(cluster)
 
         async def kill() -> None:
-            victim = cluster.servers[0]
-            await victim.kill()
-            await gone(cluster.servers[1], name_of(victim))
+            cluster.receiver.respond(f"/{RULES[0]}", kill_once)
+            await killed.wait()
+            await victim.wait()
+            await gone(others[0], name_of(victim))
 
         await load.during(kill)
         repeats = await load.balances()
-        await cluster.servers[0].start()
+        assert repeats > 0
+        assert any(TAKEN_OVER in log_of(tmp_path, server) for server in others)
+        await victim.start()
         await load.during(lambda: asyncio.sleep(0))
         assert await load.balances() >= repeats
 
@@ -180,7 +198,7 @@ async def test_a_node_that_sleeps_through_its_leases_settles_nothing_late(
         os.kill(sleeper.pid, signal.SIGCONT)
         await load.during(lambda: asyncio.sleep(0))
         assert await load.balances() > 0
-        assert '"lease_lost":true' in (tmp_path / f"{sleeper.data.name}.log").read_text("utf-8")
+        assert '"lease_lost":true' in log_of(tmp_path, sleeper)
 
 
 async def delivers(cluster: Nodes, rule: str) -> ServerProcess:

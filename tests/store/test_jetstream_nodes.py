@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -196,6 +196,57 @@ async def test_a_node_that_restarts_leaves_others_their_claims(nodes: Nodes) -> 
     assert not await a.settle(of_a, DELIVERED)
     assert await b.settle(of_b, DELIVERED)
     assert (await claim_one(a)).record == of_a.record
+
+
+class Heard:
+    """What a node is told of (`News`): the lanes in which something is owed."""
+
+    def __init__(self) -> None:
+        self.lanes: list[str] = []
+
+    def stored(self, log: str, position: int) -> None:
+        pass
+
+    def owed(self, lane: str) -> None:
+        self.lanes.append(lane)
+
+    def owed_again(self, subscription: str, due_at: datetime | None) -> None:
+        pass
+
+    def redriven(self) -> None:
+        pass
+
+
+async def test_what_a_node_that_is_gone_has_claimed_is_owed_at_once(nodes: Nodes) -> None:
+    a, b, c = await nodes.open("a"), await nodes.open("b"), await nodes.open("c")
+    revision = await a.put("lease of a", b"", 0)
+    await owe(a, await fill(a, 3))
+    of_a, of_b = await claim_one(a), await claim_one(b)
+    settled = await claim_one(a)
+    assert await a.settle(settled, DELIVERED)
+    c.listen(heard := Heard())
+    assert await b.release(a.node, "lease of a", revision) == ["lane"]
+    assert not await b.release(a.node, "lease of a", revision)
+    assert await a.extend([of_a], LEASE) == [False]
+    taken_over = await claim_one(c)
+    assert (taken_over.record, taken_over.attempt) == (of_a.record, 2)
+    assert heard.lanes == ["lane"]
+    assert not await a.settle(of_a, DELIVERED)
+    assert await b.settle(of_b, DELIVERED)
+    assert await c.settle(taken_over, DELIVERED)
+    assert not (await a.claim("lane", 1, LEASE)).claims
+
+
+async def test_a_node_that_came_back_keeps_what_it_has_claimed(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    seen = await a.put("lease of a", b"1", 0)
+    await owe(a, await fill(a, 1))
+    claim = await claim_one(a)
+    await a.put("lease of a", b"2", seen)
+    assert not await b.release(a.node, "lease of a", seen)
+    assert not await b.release(a.node, "no lease", 0)
+    assert not await b.release("nobody", "lease of a", seen + 1)
+    assert await a.settle(claim, DELIVERED)
 
 
 def copier(nodes: Nodes, node: JetStreamStore) -> Copier:

@@ -88,17 +88,30 @@ class Everything:
 
 
 class Share:
-    """The share of one node of several. `me` is what it says of itself; its lease is set here."""
+    """The share of one node of several. `me` is what it says of itself; its lease is set here.
 
-    def __init__(self, catalog: Catalog, clock: Clock, log: Log, me: Callable[[], ClusterNode]) -> None:
+    `release` is the store's (`SharedStore.release`).
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        clock: Clock,
+        log: Log,
+        me: Callable[[], ClusterNode],
+        release: Callable[[str, str, int], Awaitable[Sequence[str]]],
+    ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._log = log
         self._me = me
+        self._release = release
         self._name = me().name
         self._living: Sequence[ClusterNode] = ()
         self._valid_until: datetime | None = None
         self._is_mine: dict[tuple[Role, str], bool] = {}
+        self._gone: dict[str, int] = {}
+        self._released: set[tuple[str, int]] = set()
         self._listeners: list[Callable[[], None]] = []
         catalog.listen(self._changed)
 
@@ -131,8 +144,11 @@ class Share:
         if _shares_of(self._living) != _shares_of(before):
             self._is_mine.clear()
             self._log.info("nodes", living=[node.name for node in self._living])
-            for listener in self._listeners:
-                listener()
+            self._tell()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
     # -- following -------------------------------------------------------------------------------------
 
@@ -186,12 +202,13 @@ class Share:
         while True:
             try:
                 await self._renew()
+                await self._take_over()
                 await self._forget_old()
             except RevisionConflict:
                 await asyncio.sleep(0)
                 continue  # somebody forgot us in the meantime
             except StoreError as error:
-                self._log.warning("this node's lease was not renewed", error=str(error))
+                self._log.warning("leases of nodes not kept", error=str(error))
             await self._clock.sleep(RENEW_EVERY)
             self._look()
 
@@ -202,6 +219,24 @@ class Share:
             await self._catalog.create(mine)
         else:
             await self._catalog.replace(before, mine)
+
+    async def _take_over(self) -> None:
+        """Release what nodes have claimed that are gone: an attempt of theirs would never be settled.
+
+        Whose lease has only just been seen to have ended gets until our next renewal to renew it, too: if the
+        store was away for long, all leases have ended, and one node is the first to renew its own.
+        """
+        now = self._clock.now()
+        nodes = self._catalog.list(ClusterNode, ALL_NODES)
+        gone = {node.name: self._catalog.revision(node.key) for node in nodes if node.leased_until <= now}
+        self._released.intersection_update(gone.items())
+        for name, revision in (gone.items() & self._gone.items()) - self._released:
+            if self.routes(f"claims of {name}"):
+                lanes = await self._release(name, node_key(name), revision)
+                self._released.add((name, revision))
+                self._log.info("took over what a node had claimed", node=name, lanes=len(lanes))
+                self._tell()
+        self._gone = gone
 
     async def _forget_old(self) -> None:
         before = self._clock.now() - REMEMBERED

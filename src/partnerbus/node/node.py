@@ -270,6 +270,7 @@ class Node:
             lambda: ClusterNode(
                 name=name, url=self.url, roles=self._roles, started_at=started_at, leased_until=started_at
             ),
+            found.store.release,
         )
 
     @property

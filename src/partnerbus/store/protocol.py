@@ -282,8 +282,9 @@ class DeliveryStore(Protocol):
         A delivery that ends without an attempt does not count this claim's. One that ends lets the next of
         its key, which it held back, be due at once.
 
-        A claim is held until its delivery is claimed anew or the store is opened anew, even if its lease
-        has ended: a late answer that nobody overtook is better than a repeat.
+        A claim is held until its delivery is claimed anew, the store is opened anew or it is released
+        (`SharedStore`), even if its lease has ended: a late answer that nobody overtook is better than a
+        repeat.
         """
 
     async def deliveries(self, query: DeliveryQuery) -> Sequence[Delivery]:
@@ -373,3 +374,11 @@ class SharedStore(Protocol):
 
     def listen(self, news: News) -> None:
         """From now on tell `news`, and nobody else."""
+
+    async def release(self, node: str, key: str, revision: int) -> Sequence[str]:
+        """Let what the node `node` has claimed be owed at once, due now, and give the lanes. **Ordered.**
+
+        Nothing is, if the registry's `key` is no longer of that revision: so who saw there that the node is
+        gone does not take away what it has claimed since it came back. A claim that was released is held no
+        more; its attempt stays counted, since the target may have got it.
+        """

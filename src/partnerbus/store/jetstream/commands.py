@@ -21,7 +21,7 @@ from partnerbus.store.embedded.reset import RESET, Resetting
 from partnerbus.store.embedded.routing import ADVANCE, Advancing
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
-from partnerbus.store.jetstream.nodes import OPEN, Opening
+from partnerbus.store.jetstream.nodes import OPEN, RELEASE, Opening, Releasing
 
 A = TypeVar("A")
 
@@ -88,6 +88,7 @@ KINDS: Sequence[Kind[Any]] = (
     Kind("reset", RESET, Resetting),
     Kind("probe", PROBE, Probing),
     Kind("open", OPEN, Opening),
+    Kind("release", RELEASE, Releasing),
     Kind("begin copy", BEGIN_COPY, Copying),
     Kind("end copy", END_COPY, Copied),
 )

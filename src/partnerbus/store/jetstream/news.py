@@ -9,6 +9,7 @@ from partnerbus.store.embedded.deliveries import SETTLE
 from partnerbus.store.embedded.records import APPEND
 from partnerbus.store.embedded.routing import ADVANCE
 from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.jetstream.nodes import RELEASE
 from partnerbus.store.jetstream.read_model import Run
 from partnerbus.store.protocol import News
 
@@ -41,6 +42,11 @@ def _settled(news: News, run: Run) -> None:
         news.owed_again(claim.subscription, None)
 
 
+def _released(news: News, run: Run) -> None:
+    for lane in run.result:
+        news.owed(lane)
+
+
 def _redriven(news: News, _: Run) -> None:
     news.redriven()
 
@@ -49,5 +55,6 @@ _TELL: dict[Verb[Any, Any], Callable[[News, Run], None]] = {
     APPEND: _stored,
     ADVANCE: _owed,
     SETTLE: _settled,
+    RELEASE: _released,
     REDRIVE: _redriven,
 }

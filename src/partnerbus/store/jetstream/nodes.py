@@ -2,7 +2,7 @@
 
 An opening has a number, its epoch, that no other has. What was published by an opening that another one of
 the same node has replaced is not run any more, however late it comes; the claims it held are due again at
-once. Claims of a node that does not come back are due when their leases end.
+once. So are those of a node that does not come back, when another one releases them.
 """
 
 import sqlite3
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from partnerbus.store.embedded import registry
 from partnerbus.store.embedded.deliveries import CLAIMED, OWED
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
@@ -42,7 +43,8 @@ _decode_done = msgspec.json.Decoder(set[int]).decode
 _SAVE = "UPDATE nodes SET token = ?, floor = ?, done = ? WHERE epoch = ?"
 _RELEASE = (
     f"UPDATE deliveries INDEXED BY deliveries_due SET state = {OWED}, token = NULL, due_at = ? "  # noqa: S608
-    f"WHERE due_at IS NOT NULL AND state = {CLAIMED} AND token >= ? AND token < ?"
+    f"WHERE due_at IS NOT NULL AND state = {CLAIMED} AND token >= ? AND token < ? "
+    "RETURNING (SELECT name FROM names WHERE id = lane)"
 )
 
 
@@ -87,8 +89,7 @@ def _open_one(tables: Tables, command: Opening) -> int:
     if known is not None and known[1] == command.nonce:
         return int(known[0])
     if known is not None:
-        first = known[0] << TOKENS
-        tables.connection.execute(_RELEASE, (command.now, first, first + (1 << TOKENS)))
+        _release_claims(tables, known[0], command.now)
     tables.connection.execute("UPDATE state SET opened = opened + 1")
     epoch = int(tables.connection.execute("SELECT opened FROM state").fetchone()[0])
     tables.connection.execute(
@@ -99,3 +100,35 @@ def _open_one(tables: Tables, command: Opening) -> int:
 
 
 OPEN: Verb[Opening, int] = Verb(_open)
+
+
+class Releasing(msgspec.Struct, frozen=True, gc=False):
+    """The argument of release: it is done if the value `key` of the registry has that revision."""
+
+    node: str
+    key: str
+    revision: int
+    now: int
+
+
+def _release(tables: Tables, commands: Sequence[Releasing]) -> list[Sequence[str]]:
+    return [_release_one(tables, command) for command in commands]
+
+
+def _release_one(tables: Tables, command: Releasing) -> Sequence[str]:
+    """The lanes in which something is due again."""
+    found = registry.get(tables.connection, command.key)
+    known = tables.connection.execute("SELECT epoch FROM nodes WHERE node = ?", (command.node,)).fetchone()
+    if known is None or found is None or found.revision != command.revision:
+        return ()
+    return _release_claims(tables, known[0], command.now)
+
+
+def _release_claims(tables: Tables, epoch: int, now: int) -> Sequence[str]:
+    """Let every claim of an opening be due at once; its attempt stays counted."""
+    first = epoch << TOKENS
+    released = tables.connection.execute(_RELEASE, (now, first, first + (1 << TOKENS)))
+    return sorted({lane for (lane,) in released.fetchall()})
+
+
+RELEASE: Verb[Releasing, Sequence[str]] = Verb(_release)

@@ -4,6 +4,7 @@ A node catches up with the stream and then says in it that it is there (`nodes.O
 whatever an earlier process of the same node still has under way counts no more.
 """
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from partnerbus.store.embedded.table_store import PENDING_BYTES, TableStore
 from partnerbus.store.jetstream.address import ClusterSettings, parse_cluster
 from partnerbus.store.jetstream.catching_up import current_tables, node_name
 from partnerbus.store.jetstream.copies import Copier
+from partnerbus.store.jetstream.nodes import RELEASE, Releasing
 from partnerbus.store.jetstream.publisher import Publisher
 from partnerbus.store.jetstream.replica import Replica
 from partnerbus.store.jetstream.session import Session
@@ -78,6 +80,10 @@ class JetStreamStore(TableStore):
     def listen(self, news: News) -> None:
         """See `SharedStore.listen`."""
         self._replica.listen(news)
+
+    async def release(self, node: str, key: str, revision: int) -> Sequence[str]:
+        """See `SharedStore.release`."""
+        return await self._publisher.submit(RELEASE, Releasing(node, key, revision, self._now()))
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of the cluster and the folder."""
