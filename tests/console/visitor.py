@@ -1,5 +1,6 @@
 """Somebody who looks at the pages without a browser: cookies, forms, and what stands in the page."""
 
+import asyncio
 import html
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -97,3 +98,10 @@ async def visitor(desk: Desk, account: str | None) -> AsyncIterator[Visitor]:
     async with Visitor(desk) as found:
         assert (await found.sign_in(account)).status == 200
         yield found
+
+
+async def until_it_says(somebody: Visitor, path: str, words: str) -> Seen:
+    """The page once it says so, which is for good."""
+    while words not in (page := await somebody.see(path)).words:  # noqa: ASYNC110 - only asking tells
+        await asyncio.sleep(0.02)
+    return page

@@ -30,6 +30,7 @@ class Pages:
         )
         self._environment.filters |= {
             "arn": short_arn,
+            "target_page": target_page,
             "count": "{:,}".format,
             "instant": instant,
             "json": pretty_json,
@@ -95,6 +96,17 @@ def short_arn(text: str) -> str:
     if kind in ("event-bus", "event-source"):
         return name
     return f"{kind} {name.partition('/')[0] if kind == 'api-destination' else name}"
+
+
+def target_page(text: str) -> str:
+    """The page of a target, by its ARN."""
+    found = Arn.parse(text)
+    named = f"?arn={quote(text, safe='')}"
+    if found is not None and found.service == "webhook":
+        return "/console/targets/webhooks/webhook" + named
+    if found is not None and found.service == "events" and found.resource.startswith("api-destination/"):
+        return "/console/targets/api-destinations/destination" + named
+    return "/console/targets/target" + named
 
 
 def pretty_json(raw: msgspec.Raw | str) -> str:

@@ -71,6 +71,10 @@ class Visit:
         given = {name: value for name, value in body.items() if value is not None}
         return await self._answer(method, path, {}, _encode(given), kind)
 
+    async def remove(self, path: str, kind: type[V], **query: str) -> V:
+        """As `tell`, for what takes something away."""
+        return await self._answer("DELETE", path, query, b"", kind)
+
     async def _answer(
         self, method: str, path: str, query: Mapping[str, str], body: bytes, kind: type[V]
     ) -> V:

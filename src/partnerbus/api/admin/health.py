@@ -44,6 +44,12 @@ class HealthPage(BusFilter, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     minutes: bool = False
 
 
+class RulePage(HealthPage, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of rules, or the one with the ARN `rule`."""
+
+    rule: str | None = None
+
+
 class TargetPage(HealthPage, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A page of targets, or the one with the ARN `target`."""
 
@@ -74,8 +80,9 @@ async def bus_health(sight: Sight, request: Request) -> BusHealthList:
 
 
 async def rule_health(sight: Sight, request: Request) -> RuleHealthList:
-    wanted = request.query_as(HealthPage)
-    found, following = page_by_arn(_rules(sight, wanted), wanted.after, wanted.limit, lambda each: each.arn)
+    wanted = request.query_as(RulePage)
+    every = [each for each in _rules(sight, wanted) if wanted.rule in (None, each.arn)]
+    found, following = page_by_arn(every, wanted.after, wanted.limit, lambda each: each.arn)
     doctor = await Doctor.of(sight, wanted)
     rules = [doctor.rule(each) for each in found]
     return RuleHealthList(rules=rules, counted_since=sight.counted_since, next=following)
@@ -275,7 +282,7 @@ def _sum(counts: Sequence[Counts]) -> Counts:
 ROUTES = (
     ViewRoute("GET", "/health", show_health),
     ViewRoute("GET", "/health/buses", bus_health, query=HealthPage),
-    ViewRoute("GET", "/health/rules", rule_health, query=HealthPage),
+    ViewRoute("GET", "/health/rules", rule_health, query=RulePage),
     ViewRoute("GET", "/health/targets", target_health, query=TargetPage),
     ViewRoute("GET", "/health/sources", source_health, query=HealthPage),
 )

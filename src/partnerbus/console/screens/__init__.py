@@ -1,7 +1,20 @@
 """The pages, one file per part of the navigation."""
 
 from partnerbus.console.door import Screen
-from partnerbus.console.screens import accounts, dead_letters, events, home, rules, sources, tail, things
+from partnerbus.console.screens import (
+    accounts,
+    api_destinations,
+    buses,
+    connections,
+    dead_letters,
+    events,
+    home,
+    rules,
+    sources,
+    tail,
+    targets,
+    webhooks,
+)
 
 SCREENS: tuple[Screen, ...] = (
     *home.SCREENS,
@@ -10,6 +23,10 @@ SCREENS: tuple[Screen, ...] = (
     *dead_letters.SCREENS,
     *sources.SCREENS,
     *rules.SCREENS,
-    *things.SCREENS,
+    *buses.SCREENS,
+    *targets.SCREENS,
+    *api_destinations.SCREENS,
+    *connections.SCREENS,
+    *webhooks.SCREENS,
     *accounts.SCREENS,
 )

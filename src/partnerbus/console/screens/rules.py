@@ -9,7 +9,10 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from partnerbus.api.admin.backtests import BacktestResult
-from partnerbus.api.admin.health_views import BusHealthList, RuleHealth, RuleHealthList
+from partnerbus.api.admin.buses import BusList
+from partnerbus.api.admin.destinations import DestinationList
+from partnerbus.api.admin.health_views import RuleHealth, RuleHealthList
+from partnerbus.api.admin.webhooks import WebhookList
 from partnerbus.api.v1.rule_targets import ChangeOutput, ListTargetsOutput
 from partnerbus.api.v1.rules import DescribeOutput
 from partnerbus.console.door import Screen
@@ -18,27 +21,17 @@ from partnerbus.console.visit import Nothing, Visit
 from partnerbus.model import arns
 from partnerbus.model.arns import DEFAULT_BUS, Arn
 
-PAGE = 200
-MOST = 1_000
+PAGE = 100
+MOST = 200
 TRIED_EVENTS = 1_000
 
 
 V = TypeVar("V", bound=msgspec.Struct)
 
 
-class BusNames(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What ListEventBuses answers, as far as it is read."""
-
-    class Item(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-        arn: str
-        name: str
-
-    event_buses: list[Item]
-
-
 async def list_rules(visit: Visit) -> Response:
     after = visit.request.query_params.get("after")
-    found = await visit.ask("/health/rules", RuleHealthList, limit=PAGE, after=after)
+    found = await visit.ask("/health/rules", RuleHealthList, limit=PAGE, after=after, minutes="true")
     return visit.page("rules.html", rules=found.rules, following=found.next)
 
 
@@ -149,21 +142,28 @@ async def _page(
         described=described,
         pattern=pattern if pattern is not None else described.event_pattern or "",
         targets=targets.targets,
+        known=await _known_targets(visit, rule),
         outcome=outcome,
         refusal=refusal,
     )
 
 
+async def _known_targets(visit: Visit, rule: RuleHealth) -> list[str]:
+    """What the rule's account may have in mind as a target: what it has made for that."""
+    whose = {"account": rule.account, "region": rule.region}
+    destinations = await visit.ask("/api-destinations", DestinationList, limit=MOST, **whose)
+    webhooks = await visit.ask("/webhooks", WebhookList, **whose)
+    return [
+        *(each.arn for each in destinations.destinations),
+        *(each.arn for each in webhooks.webhooks[:MOST]),
+    ]
+
+
 async def _found(visit: Visit, arn: str) -> RuleHealth:
-    after = None
-    while True:
-        page = await visit.ask("/health/rules", RuleHealthList, limit=MOST, after=after)
-        for rule in page.rules:
-            if rule.arn == arn:
-                return rule
-        if page.next is None:
-            raise Refused(404, "There is no such rule.")
-        after = page.next
+    found = (await visit.ask("/health/rules", RuleHealthList, rule=arn, minutes="true")).rules
+    if not found:
+        raise Refused(404, "There is no such rule.")
+    return found[0]
 
 
 async def _call(
@@ -188,10 +188,7 @@ async def _call(
 
 async def buses_of(visit: Visit) -> list[str]:
     """The ARNs of the buses that the viewer may put rules on."""
-    if visit.viewer.account is not None:
-        found = await visit.call("ListEventBuses", {"Limit": 100}, BusNames)
-        return [each.arn for each in found.event_buses]
-    return [each.arn for each in (await visit.ask("/health/buses", BusHealthList, limit=MOST)).buses]
+    return [each.arn for each in (await visit.ask("/buses", BusList)).buses]
 
 
 def whose_bus(arn: str) -> tuple[str | None, str | None]:

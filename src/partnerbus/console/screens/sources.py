@@ -7,12 +7,12 @@ from partnerbus.api.admin.sources import SharingView
 from partnerbus.console.door import Screen
 from partnerbus.console.visit import Nothing, Visit
 
-PAGE = 200
+PAGE = 100
 
 
 async def list_sources(visit: Visit) -> Response:
     after = visit.request.query_params.get("after")
-    found = await visit.ask("/health/sources", SourceHealthList, limit=PAGE, after=after)
+    found = await visit.ask("/health/sources", SourceHealthList, limit=PAGE, after=after, minutes="true")
     return visit.page("sources.html", sources=found.sources, following=found.next)
 
 
