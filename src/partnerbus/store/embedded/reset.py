@@ -26,10 +26,11 @@ def _reset(tables: Tables, commands: Sequence[Resetting]) -> list[Sequence[Chang
 
 
 def _reset_one(tables: Tables, command: Resetting) -> Sequence[Change]:
-    tables.connection.execute("PRAGMA defer_foreign_keys = ON")  # until the commit, so in any order
+    tables.connection.execute("PRAGMA defer_foreign_keys = ON")  # so in any order
     tables.write_counters()
     for table in _emptied(tables):
         tables.connection.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of our schema
+    tables.connection.execute("PRAGMA defer_foreign_keys = OFF")  # what follows fails by itself
     tables.forget()
     return _clear_registry(tables, tuple(command.keep))
 

@@ -156,8 +156,8 @@ class Applier:
         self._progress = asyncio.Event()
 
     def _see(self, heard: Heard) -> None:
-        for run in heard.runs or ():
+        for run in heard.runs:
             if run.error is None and run.verb.effect is not None:
                 run.verb.effect(self._seen, run.argument, run.result)
-            if self.news is not None and run.error is None and not heard.is_ours:
+            if self.news is not None and run.error is None and heard.ours is None:
                 tell(self.news, run)

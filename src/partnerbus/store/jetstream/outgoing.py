@@ -20,9 +20,9 @@ class Call(Run):
     def __init__(
         self, verb: Verb[Any, Any], argument: Any, weight: int, done: asyncio.Future[Any], since: datetime
     ) -> None:
-        super().__init__(verb, argument)
-        self.since = since
         kind = BY_VERB[verb]
+        super().__init__(kind.verb, argument)  # which every other node runs, too: verbs may share a kind
+        self.since = since
         self.name = kind.name
         self.raw = kind.encode(argument)
         self.weight = weight

@@ -75,16 +75,20 @@ class Fate(Enum):
 
 
 class Heard:
-    """A message of the stream on its way through this node. `runs` are given if it is ours."""
+    """A message of the stream on its way through this node.
 
-    __slots__ = ("bytes", "fate", "is_ours", "message", "runs", "sequence")
+    `ours` are its commands as they were submitted, if it is ours. `runs` are they, or those that it was
+    decoded into, in the order in which they were run.
+    """
 
-    def __init__(self, sequence: int, message: Message, size: int, runs: Sequence[Run] | None) -> None:
+    __slots__ = ("bytes", "fate", "message", "ours", "runs", "sequence")
+
+    def __init__(self, sequence: int, message: Message, size: int, ours: Sequence[Run] | None) -> None:
         self.sequence = sequence
         self.message = message
         self.bytes = size
-        self.is_ours = runs is not None
-        self.runs = runs
+        self.ours = ours
+        self.runs: Sequence[Run] = ()
         self.fate = Fate.RUN
 
 
@@ -156,7 +160,7 @@ class ReadModel:
             by_verb.setdefault(run.verb, []).append(run)
         self._begin_message(message)
         for verb, runs in by_verb.items():
-            _take_results(runs, verb.run(self.tables, [run.argument for run in runs]))
+            self._run_verb(verb, runs)
         self.tables.flush()  # what comes next in the transaction must find it, as if it were another one
         heard.runs = [run for runs in by_verb.values() for run in runs]
         self._note_done(message)
@@ -181,7 +185,7 @@ class ReadModel:
         token = self.tables.token
         self.connection.execute("SAVEPOINT command")
         try:
-            _take_results([run], run.verb.run(self.tables, [run.argument]))
+            self._run_verb(run.verb, [run])
             self.tables.flush()
             self.tables.write_counters()
         except OWN_ERRORS as error:
@@ -190,6 +194,16 @@ class ReadModel:
             self.tables.token = token
             run.error = _as_callers(error)
         self.connection.execute("RELEASE command")
+
+    def _run_verb(self, verb: Verb[Any, Any], runs: Sequence[Run]) -> None:
+        try:
+            results = verb.run(self.tables, [run.argument for run in runs])
+        except msgspec.DecodeError as error:  # of what is stored: of commands, `_decoded` reads everything
+            raise DamagedTables(str(error)) from None
+        for run, result in zip(runs, results, strict=True):
+            if isinstance(result, Claimed) and result.damaged:
+                raise DamagedTables  # here only: another node has the event as it was stored
+            run.result, run.error = (None, result) if isinstance(result, StoreError) else (result, None)
 
     def _is_new(self, heard: Heard) -> bool:
         message = heard.message
@@ -221,8 +235,8 @@ class ReadModel:
 
 def _decoded(heard: Heard) -> Sequence[Run]:
     """The commands in the order of the message, ours as they were submitted here."""
-    if heard.is_ours and heard.runs is not None:
-        return heard.runs
+    if heard.ours is not None:
+        return heard.ours
     runs = []
     for name, raw in heard.message.commands:
         kind = BY_NAME.get(name)
@@ -233,13 +247,6 @@ def _decoded(heard: Heard) -> Sequence[Run]:
         except msgspec.DecodeError:
             raise UnknownCommand from None
     return runs
-
-
-def _take_results(runs: Sequence[Run], results: Sequence[Any]) -> None:
-    for run, result in zip(runs, results, strict=True):
-        if isinstance(result, Claimed) and result.damaged:
-            raise DamagedTables  # here only: another node has the event as it was stored
-        run.result, run.error = (None, result) if isinstance(result, StoreError) else (result, None)
 
 
 def _as_callers(error: Exception) -> Exception:

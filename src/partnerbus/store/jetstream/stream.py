@@ -14,7 +14,7 @@ from partnerbus.store.embedded.database import SCHEMA_VERSION
 from partnerbus.store.jetstream.address import Cluster
 from partnerbus.store.jetstream.session import ApiError, Session
 
-VERSION = "1"
+VERSION = "2"
 """Of the commands and of what they do to the tables. Nodes of one version only share a stream: two that would
 apply a command differently would disagree for ever."""
 
