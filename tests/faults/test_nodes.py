@@ -17,8 +17,6 @@ import aiohttp
 import msgspec
 import pytest
 
-from partnerbus.engine.shares import owner
-from partnerbus.model.resources import ClusterNode, Role
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Respond
 from partnerbus.testing.server_process import ServerProcess
@@ -204,18 +202,7 @@ async def test_a_node_that_sleeps_through_its_leases_settles_nothing_late(
 async def delivers(cluster: Nodes, rule: str) -> ServerProcess:
     """The node that makes the attempts of a rule's target."""
     async with Operator(cluster.servers[0].data) as operator:
-        found = (await operator.status()).nodes
-    living = [
-        ClusterNode(
-            name=node.name,
-            url=node.url,
-            roles=tuple(Role),
-            started_at=node.started_at,
-            leased_until=node.leased_until,
-        )
-        for node in found
-    ]
-    name = owner(living, Role.DELIVER, cluster.destinations[rule])
+        name = await operator.deliverer(cluster.destinations[rule])
     return next(server for server in cluster.servers if name_of(server) == name)
 
 

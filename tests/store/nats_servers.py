@@ -50,6 +50,11 @@ class NatsServer:
     def monitor(self) -> str:
         return f"http://127.0.0.1:{self.monitor_port}"
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "it does not run"
+        return self._process.pid
+
     def start(self) -> None:
         """Start it and return once clients can connect."""
         program = Path(sys.executable).with_name("nats-server")

@@ -117,13 +117,13 @@ def syncs_per_second(folder: Path, seconds: float) -> float:
 # -- the world ---------------------------------------------------------------------------------------------
 
 
-def make_accounts(data: Path) -> None:
-    """Both accounts with their keys, in a folder that no server has yet."""
+def make_accounts(data: Path, *options: str) -> None:
+    """Both accounts with their keys, in a folder that no server has yet; `options` say of which store."""
     for account, (key, secret) in KEYS.items():
         partner = ["--partner", "acme.com"] if account == PARTNER else []
         keys = ["--access-key-id", key, "--secret-access-key", secret]
-        _command(data, "account", "create", account, *partner, *keys)
-    _command(data, "account", "quota", "set", CUSTOMER, "api-destination-rate", "1000000")
+        _command(data, "account", "create", account, *partner, *keys, *options)
+    _command(data, "account", "quota", "set", CUSTOMER, "api-destination-rate", "1000000", *options)
 
 
 def _command(data: Path, *arguments: str) -> None:

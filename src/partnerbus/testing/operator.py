@@ -11,7 +11,9 @@ import msgspec
 from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, DeliveryView
 from partnerbus.api.admin.logs import LedgerList
 from partnerbus.api.admin.status import Status
+from partnerbus.engine.shares import owner
 from partnerbus.model import arns
+from partnerbus.model.resources import ClusterNode, Role
 from partnerbus.node.folder import DataFolder
 from partnerbus.store.protocol import Ledger
 
@@ -39,6 +41,22 @@ class Operator:
     async def status(self) -> Status:
         """What the node is and holds."""
         return await self._ask("GET", "/status", Status, {})
+
+    async def deliverer(self, target_arn: str) -> str | None:
+        """The name of the node of a cluster that makes the attempts at a target."""
+        found = await self.status()
+        living = [
+            ClusterNode(
+                name=node.name,
+                url=node.url,
+                roles=[Role(role) for role in node.roles],
+                started_at=node.started_at,
+                leased_until=node.leased_until,
+            )
+            for node in found.nodes
+            if node.leased_until > found.now
+        ]
+        return owner(living, Role.DELIVER, target_arn)
 
     async def deliveries(self) -> list[DeliveryView]:
         """The latest hundred deliveries in every state, the newest event first."""
