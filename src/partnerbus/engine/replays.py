@@ -71,9 +71,10 @@ class Replays:
 
     async def run(self) -> None:
         """Until cancelled. Finds first what a process that died has left."""
+        self._is_running = True
+        self._runs.clear()  # of an earlier time: one that never took its first step has not left
         for replay in self._catalog.list(Replay, "replay:"):
             self._tell(replay.key, None, replay)
-        self._is_running = True
         try:
             async with asyncio.TaskGroup() as runs:
                 while True:
@@ -96,7 +97,7 @@ class Replays:
         return _Run(key, self._catalog, self._routing, self._pace, self._turns, self._changed)
 
     def _tell(self, key: str, _: AnyResource | None, after: AnyResource | None) -> None:
-        if isinstance(after, Replay) and after.is_active:
+        if self._is_running and isinstance(after, Replay) and after.is_active:
             self._news.put_nowait(key)
 
     async def _move(self, key: str) -> None:
