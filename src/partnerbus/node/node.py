@@ -7,7 +7,7 @@ folder; `operator.json` goes first of all, so that no command finds a server tha
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
@@ -46,7 +46,7 @@ from partnerbus.model.resources import ClusterNode, EventBus, Role
 from partnerbus.node.folder import DataFolder, Opened, Operator, draw_token, opened, read
 from partnerbus.node.front import FrontAdmin, FrontFace, FrontKeys, Gate, Inside
 from partnerbus.node.open_store import store_opener
-from partnerbus.node.reset import forget_everything
+from partnerbus.node.reset import forget_everything, forget_lines, hear_of_resets
 from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.node.target_settings import target_settings
 from partnerbus.store.embedded import EmbeddedStore
@@ -118,12 +118,21 @@ class Node:
         await asyncio.shield(self._resetting)
 
     async def _reset(self) -> None:
+        await self._forget(lambda found: forget_everything(found.store, found.folder.lines, self.clock))
+
+    def _follow_reset(self) -> None:
+        """Another node has forgotten everything: nothing of it stays with this one either."""
+        self._resetting = asyncio.create_task(self._forget(lambda found: forget_lines(found.folder.lines)))
+
+    async def _forget(self, forget: Callable[[Opened], Awaitable[None]]) -> None:
         async with self._gate.closed():
+            if self._leaving.is_set():
+                return
             before = self._inside()
             found = before.found
             try:
                 await before.close(timedelta(0))
-                await forget_everything(found.store, found.folder.lines, self.clock)
+                await forget(found)
             finally:
                 await self._renew(found)
         self._log.info("reset")
@@ -257,6 +266,7 @@ class Node:
         )
         if isinstance(found.store, SharedStore):
             found.store.listen(engine)
+            hear_of_resets(found.catalog, self._follow_reset)
         return engine
 
     def _make_shares(self, found: Opened) -> Shares:

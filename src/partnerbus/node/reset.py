@@ -4,12 +4,14 @@ Not all of it lies in the store, so a reset is first written down there: from th
 whoever has the folder, however often it is begun. The store comes last, and the note goes with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from partnerbus.engine.catalog import Catalog
 from partnerbus.kernel.clock import Clock
 from partnerbus.model.resources import (
     PENDING_RESET_KEY,
+    AnyResource,
     PendingReset,
     access_key_key,
     account_key,
@@ -38,6 +40,24 @@ async def finish_reset(store: Store, lines: Sequence[Path]) -> None:
 
 
 async def _finish(store: Store, lines: Sequence[Path]) -> None:
-    for folder in lines:
-        await delete_lines(folder)
+    await forget_lines(lines)
     await store.reset(KEPT)
+
+
+async def forget_lines(folders: Sequence[Path]) -> None:
+    """Forget what no store holds. Nobody may write there meanwhile."""
+    for folder in folders:
+        await delete_lines(folder)
+
+
+def hear_of_resets(catalog: Catalog, happened: Callable[[], None]) -> None:
+    """Call `happened` when another node that shares the store has forgotten everything.
+
+    Whoever does that itself follows no catalog meanwhile.
+    """
+
+    def changed(key: str, _before: AnyResource | None, after: AnyResource | None) -> None:
+        if key == PENDING_RESET_KEY and after is None:
+            happened()
+
+    catalog.listen(changed)

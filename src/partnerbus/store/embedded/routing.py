@@ -65,7 +65,7 @@ def _advance(tables: Tables, commands: Sequence[Advancing]) -> list[Advanced | S
 
 def _advance_one(tables: Tables, command: Advancing) -> Advanced | StoreError:
     before = cursor(tables.connection, command.log, command.name)
-    if command.after is not None and command.after != before:
+    if command.after is not None and (command.after != before or command.to > _head(tables, command.log)):
         return CursorMoved()
     log = tables.log(command.log)
     if command.to <= before:
@@ -76,6 +76,12 @@ def _advance_one(tables: Tables, command: Advancing) -> Advanced | StoreError:
         _count_routed(tables.connection, log, before, command)
     tables.connection.execute(_MOVE_CURSOR, (log.id, command.name, command.to))
     return Advanced(claims, kept)
+
+
+def _head(tables: Tables, log: str) -> int:
+    """The head of a log, which a reset may have forgotten together with what was to be routed."""
+    known = tables.logs.get(log)
+    return START if known is None else known.head
 
 
 def _owe(tables: Tables, command: Advancing) -> list[Claim]:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from partnerbus.kernel.errors import RevisionConflict
+from partnerbus.kernel.errors import CursorMoved, RevisionConflict
 from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept, Ledger, Store
 from partnerbus.testing.store_contract.world import (
     DEAD,
@@ -94,6 +94,13 @@ class ResetContract:
         await owe(store, await fill(store, 1), born=True)
         assert await store.settle(claim, DELIVERED) is False
         assert (await store.ledger("log")).delivered == 0
+
+    async def test_what_was_read_before_it_is_routed_no_more(self, store: Store) -> None:
+        [record] = await fill(store, 1)
+        await store.reset([])
+        with pytest.raises(CursorMoved):
+            await store.advance("log", LIVE, record.position, owed=[], unmatched=1, after=START)
+        assert await store.ledger("log") == Ledger(log="log")
 
     async def test_watchers_are_told(self, store: Store) -> None:
         for key in ("a:1", "b:1", "b:2"):
