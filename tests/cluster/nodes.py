@@ -1,14 +1,21 @@
 """Real nodes on one NATS cluster, with a partner's source, a customer's rule and a receiver behind it."""
 
 import asyncio
+import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from partnerbus.api.admin.status import NodeView
+from partnerbus.engine.shares import owner
+from partnerbus.model.resources import ClusterNode, Role
+from partnerbus.store.protocol import Ledger
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Receiver
 from partnerbus.testing.server_process import ServerProcess
@@ -74,6 +81,24 @@ class Nodes:
 
             await until(has_all)
 
+    async def at(self, role: Role, work: str) -> ServerProcess:
+        """The node whose share `work` is, once every running node has its lease and no other has one."""
+        running = {name_of(server): server for server in self.servers if server.is_running}
+        async with Operator(next(iter(running.values())).data) as operator:
+            while True:
+                found = (await operator.status()).nodes
+                living = [node for node in found if node.leased_until > datetime.now(UTC)]
+                if {node.name for node in living} == running.keys():
+                    return running[str(owner([_as_resource(node) for node in living], role, work))]
+                await asyncio.sleep(0.05)
+
+    async def shift_clocks(self, duration: timedelta) -> None:
+        """Move the clocks of all running nodes forwards, one after the other."""
+        for server in self.servers:
+            if server.is_running:
+                async with Operator(server.data) as operator:
+                    await operator.shift_clock(duration)
+
     async def balanced(self, data: Path, accepted: int) -> dict[str, int]:
         """The ledger of the bus, seen by the node of `data`, once nothing is on its way any more."""
         async with Operator(data) as operator:
@@ -88,6 +113,10 @@ class Nodes:
         assert ledger["owed"] == sum(ledger[end] for end in ("delivered", "dead", "dropped", "cancelled"))
         return ledger
 
+    def events_at(self, rule: str) -> list[dict[str, Any]]:
+        """What arrived at a rule's target."""
+        return [json.loads(request.body) for request in self.receiver.requests if request.path == f"/{rule}"]
+
     def numbers_at(self, rule: str) -> Counter[int]:
         """How often each event arrived."""
         found = (request for request in self.receiver.requests if request.path == f"/{rule}")
@@ -100,6 +129,63 @@ class Nodes:
             envelope = _envelope(request)
             found[envelope.detail.n].add(envelope.id)
         return found
+
+
+class Turns:
+    """One account, that calls the running nodes by turns, as through a load balancer."""
+
+    def __init__(self, cluster: Nodes, account: str) -> None:
+        self.cluster = cluster
+        self.account = account
+        self._turn = 0
+
+    async def call(self, operation: str, **members: object) -> dict[str, Any]:
+        running = [server for server in self.cluster.servers if server.is_running]
+        self._turn += 1
+        async with Wire(running[self._turn % len(running)].url, self.account) as wire:
+            return await wire.call(operation, **members)
+
+    async def webhook(self, name: str, **members: object) -> str:
+        """The ARN of an API destination that is the receiver's path of that name."""
+        key = {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "value"}}
+        wanted = {"AuthorizationType": "API_KEY", "AuthParameters": key}
+        connection = await self.call("CreateConnection", Name=name, **wanted)
+        url = f"{self.cluster.receiver.url}/{name}"
+        wanted = {"ConnectionArn": connection["ConnectionArn"], "InvocationEndpoint": url}
+        made = await self.call("CreateApiDestination", Name=name, HttpMethod="POST", **wanted, **members)
+        return str(made["ApiDestinationArn"])
+
+    async def rule(self, name: str, target: str, **members: object) -> None:
+        """A rule of the default bus, that takes what has a number if nothing else is said."""
+        rule = members or {"EventPattern": '{"detail": {"n": [{"exists": true}]}}'}
+        await self.call("PutRule", Name=name, **rule)
+        answer = await self.call("PutTargets", Rule=name, Targets=[{"Id": "1", "Arn": target}])
+        assert not answer["FailedEntryCount"], answer
+
+    async def put(self, *numbers: int) -> None:
+        """Events of these numbers for the default bus."""
+        own = [entry | {"Source": "own"} for entry in entries(numbers)]
+        answer = await self.call("PutEvents", Entries=own)
+        assert not answer["FailedEntryCount"], answer
+
+    async def ledger(self, at: ServerProcess | None = None) -> Ledger:
+        """The ledger of the default bus as a node sees it."""
+        async with Operator((at or self.cluster.servers[-1]).data) as operator:
+            return await operator.ledger(self.account, "default")
+
+    async def balanced(self, accepted: int) -> Ledger:
+        """That ledger once so much was accepted and nothing is on its way; it is the same on each node."""
+
+        running = [server for server in self.cluster.servers if server.is_running]
+
+        async def is_done() -> bool:
+            found = [await self.ledger(server) for server in running]
+            return all(one.accepted >= accepted and not one.pending and not one.unrouted for one in found)
+
+        await until(is_done)
+        ledgers = [await self.ledger(server) for server in running]
+        assert ledgers[1:] == ledgers[:-1]
+        return ledgers[0]
 
 
 @asynccontextmanager
@@ -125,6 +211,21 @@ async def nodes(
 
 def entries(numbers: Sequence[int]) -> list[dict[str, str]]:
     return [{"Source": SOURCE, "DetailType": "number", "Detail": f'{{"n": {n}}}'} for n in numbers]
+
+
+def name_of(server: ServerProcess) -> str:
+    """What a node is called among the others."""
+    return (server.data / "node").read_text("utf-8").strip()
+
+
+def _as_resource(node: NodeView) -> ClusterNode:
+    return ClusterNode(
+        name=node.name,
+        url=node.url,
+        roles=tuple(map(Role, node.roles)),
+        started_at=node.started_at,
+        leased_until=node.leased_until,
+    )
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -98,6 +98,25 @@ async def test_what_one_appends_the_other_reads(nodes: Nodes) -> None:
     assert later.position > stored[-1].position
 
 
+async def test_who_catches_up_knows_what_others_were_answered(nodes: Nodes) -> None:
+    a, b = await nodes.open("a"), await nodes.open("b")
+    for number in range(1, 30):
+        revision = await b.put(f"k{number}", b"", 0)
+        await a.catch_up()
+        found = await a.get(f"k{number}")
+        assert found is not None
+        assert found.revision == revision
+
+
+async def test_who_cannot_catch_up_goes_on(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("partnerbus.store.jetstream.replica.CATCH_UP_PATIENCE", timedelta(milliseconds=50))
+    async with wire(nodes.server.port) as to_a:
+        a = await nodes.open("a", to_a.port)
+        await to_a.cut()
+        await a.catch_up()
+        assert await a.get("k") is None
+
+
 async def test_one_of_both_wins(nodes: Nodes) -> None:
     a, b = await nodes.open("a"), await nodes.open("b")
     changes = [a.watch(), b.watch()]

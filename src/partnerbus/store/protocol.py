@@ -382,3 +382,9 @@ class SharedStore(Protocol):
         gone does not take away what it has claimed since it came back. A claim that was released is held no
         more; its attempt stays counted, since the target may have got it.
         """
+
+    async def catch_up(self) -> None:
+        """Wait until reads and watchers here know of whatever any node had been answered before this call.
+
+        While the order cannot be asked, or takes too long, they know what they know.
+        """

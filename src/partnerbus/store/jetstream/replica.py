@@ -6,6 +6,7 @@ nothing is written or answered any more, and a new start begins anew.
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from secrets import randbits
 from typing import Any
@@ -25,12 +26,15 @@ from partnerbus.store.jetstream.follower import Follower
 from partnerbus.store.jetstream.nodes import OPEN, Opening
 from partnerbus.store.jetstream.publisher import ANSWER_AFTER, PATIENCE, Publisher
 from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel
-from partnerbus.store.jetstream.session import Session
+from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
 from partnerbus.store.protocol import News
 
 STANDSTILL = timedelta(seconds=30)
-"""How long catching up may stand still."""
+"""How long catching up may stand still at the start."""
+
+CATCH_UP_PATIENCE = timedelta(seconds=1)
+"""How long a caller waits for what other nodes have just done, while the cluster has no leader, say."""
 
 
 class Replica:
@@ -67,6 +71,14 @@ class Replica:
     def listen(self, news: News) -> None:
         """Tell `news` of what other nodes have committed."""
         self._applier.news = news
+
+    async def catch_up(self) -> None:
+        """Let everything that the stream has by now be seen in the event loop, if that takes no longer than
+        `CATCH_UP_PATIENCE`."""
+        with suppress(ApiError, StoreUnavailable, TimeoutError):
+            async with self._session.clock.timeout(CATCH_UP_PATIENCE):
+                await self._applier.reach((await self._stream.state()).last_seq)
+                await asyncio.sleep(0)  # who watches was woken before us, perhaps in this very turn
 
     async def close(self) -> None:
         """Read no more."""

@@ -85,6 +85,10 @@ class JetStreamStore(TableStore):
         """See `SharedStore.release`."""
         return await self._publisher.submit(RELEASE, Releasing(node, key, revision, self._now()))
 
+    async def catch_up(self) -> None:
+        """See `SharedStore.catch_up`."""
+        await self._replica.catch_up()
+
     async def close(self) -> None:
         """Finish what was accepted, then let go of the cluster and the folder."""
         if self._closed:
