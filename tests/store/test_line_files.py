@@ -137,7 +137,7 @@ async def test_a_start_after_a_crash_begins_a_new_file(world: World) -> None:
 async def test_what_comes_faster_than_the_disk_takes_it_is_dropped_and_counted(tmp_path: Path) -> None:
     world = World(tmp_path, Bounds(size_bytes=10 * WAITING_BYTES))
     lines = world.open()
-    line = b"x" * (WAITING_BYTES // 4)
+    line = b"x" * (WAITING_BYTES // 4 - 1)  # with its end a quarter
     for _ in range(7):
         lines.put(line)
     assert len(await found(lines)) == 4

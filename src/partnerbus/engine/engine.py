@@ -31,7 +31,7 @@ from partnerbus.engine.supervisor import Supervisor, Sweep
 from partnerbus.engine.tallies import Tallies
 from partnerbus.engine.target_health import SWEEP_EVERY as FORGET_EVERY
 from partnerbus.engine.target_health import TargetHealth, failing_targets
-from partnerbus.engine.traces import Traces
+from partnerbus.engine.traces import TraceDraft, Traces
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
@@ -56,7 +56,8 @@ class Engine:
     `sweeps`, and `parts` by name, are run besides the engine's own. Leaving the context is `drain` without
     any grace. With `disable_after`, a target that has failed for so long without a success is disabled.
     A log of which more waits than `bounds` say takes no more. `write_bus_log` gets the records of the logs of
-    buses, `write_trace` what is recorded of events at the level `trace`, as lines without their ends.
+    buses, lines without their ends, and `write_trace` what those of traces are made of, at the level `trace`,
+    with about how many bytes it holds.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Engine:
         shares: Shares | None = None,
         write_bus_log: Callable[[bytes], None] = lambda _line: None,
         trace: TraceLevel = TraceLevel.OFF,
-        write_trace: Callable[[bytes], None] = lambda _line: None,
+        write_trace: Callable[[TraceDraft, int], None] = lambda _draft, _size: None,
         jitter: Callable[[], float] = random,
     ) -> None:
         self._store = store
@@ -93,7 +94,7 @@ class Engine:
         leases = Leases(store, clock, log, replay_pace.saw_live)
         gates = Gates(clock, partial(_rate_of, catalog))
         bus_logs = BusLogs(catalog, clock, write_bus_log)
-        traces = Traces(catalog, clock, trace, write_trace)
+        traces = Traces(catalog, trace, write_trace)
         self._health = TargetHealth(
             catalog=catalog,
             clock=clock,

@@ -164,7 +164,7 @@ class Router:
         for found in routed:
             self._tell_of_event(found, now)
             self._routing.bus_logs.matched(found.record, found.match.owed)
-            self._routing.traces.routed(found.record, found.match.rules, found.deliveries)
+            self._routing.traces.routed(found.record, found.match.rules, found.deliveries, now)
 
     def _tell_of_event(self, found: _Routed, now: datetime) -> None:
         record, event = found.record, found.record.event

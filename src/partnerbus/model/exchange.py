@@ -3,6 +3,7 @@
 The words are ours. No secret is in here: whoever makes a line has hidden them.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -76,13 +77,13 @@ class RoutedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
 TraceLine = Exchange | RoutedEvent
 
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 _decoder: msgspec.json.Decoder[TraceLine] = msgspec.json.Decoder(TraceLine)
 
 
-def encode_line(line: TraceLine) -> bytes:
-    """The line, without its end."""
-    return _encode(line)
+def encode_lines(lines: Sequence[TraceLine]) -> bytes:
+    """The lines, each with its end."""
+    return _encode_lines(lines)
 
 
 def decode_line(line: bytes) -> TraceLine | None:

@@ -37,6 +37,7 @@ from partnerbus.engine.retention import SWEEP_EVERY
 from partnerbus.engine.shares import Everything, Share, Shares
 from partnerbus.engine.sources import PartnerSources, expiry_sweep
 from partnerbus.engine.supervisor import Sweep
+from partnerbus.engine.traces import spell_traces
 from partnerbus.kernel.clock import Clock, SteadyClock, SystemClock
 from partnerbus.kernel.errors import StoreLocked
 from partnerbus.kernel.failpoints import Failpoints
@@ -49,6 +50,7 @@ from partnerbus.node.open_store import store_opener
 from partnerbus.node.reset import forget_everything, forget_lines, hear_of_resets
 from partnerbus.node.settings import AuthMode, Settings
 from partnerbus.node.target_settings import target_settings
+from partnerbus.store.drafts import Drafts
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.line_files import Bounds, LineFiles
 from partnerbus.store.protocol import SharedStore
@@ -256,7 +258,7 @@ class Node:
             },
             write_bus_log=bus_logs.put,
             trace=self.settings.trace,
-            write_trace=traces.put,
+            write_trace=Drafts(traces, spell_traces).put,
             disable_after=timedelta(hours=hours) if hours else None,
             keep=timedelta(seconds=self.settings.keep_events_seconds),
             bounds=BacklogBounds(

@@ -8,14 +8,13 @@ loses what waits, and may cut the last line, which readers leave out: a start be
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -114,7 +113,8 @@ class LineFiles:
         self._clock = clock
         self._log = log
         self._dropped = dropped
-        self._waiting: deque[bytes] = deque()
+        self._drafts: list[Callable[[], None]] = []
+        self._waiting: list[_Lines] = []
         self._waiting_bytes = 0
         self._too_many = 0
         self._anything = asyncio.Event()
@@ -123,14 +123,31 @@ class LineFiles:
 
     def put(self, line: bytes) -> None:
         """Let `line`, which has no end yet, be written."""
-        if self._waiting_bytes + len(line) > WAITING_BYTES:
-            self._too_many += 1
+        self.put_all(line + b"\n", 1)
+
+    def put_all(self, text: bytes, count: int) -> None:
+        """Let `count` lines, each with its end, be written: all of them or none."""
+        if self._waiting_bytes + len(text) > WAITING_BYTES:
+            self._too_many += count
             return
-        self._waiting.append(line + b"\n")
-        self._waiting_bytes += len(line)
+        self._waiting.append(_Lines(text, count))
+        self._waiting_bytes += len(text)
         self._anything.set()
         if self._waiting_bytes >= ENOUGH_BYTES:
             self._enough.set()
+
+    def expect(self) -> None:
+        """There will be lines once `before_writing` asks for them."""
+        self._anything.set()
+
+    def before_writing(self, put: Callable[[], None]) -> None:
+        """Call `put` before anything is written: it may have lines to put."""
+        self._drafts.append(put)
+
+    def spoiled(self, count: int, error: Exception) -> None:
+        """Lines could not be made: they are dropped, and counted, as any others."""
+        self._log.error("lines not made", folder=self._name, exc_info=error)
+        self._too_many += count
 
     async def run(self) -> None:
         """Write what is put, until cancelled."""
@@ -148,16 +165,19 @@ class LineFiles:
 
     async def flush(self) -> None:
         """Write everything that was put by now. What the disk does not take is dropped."""
-        lines, self._waiting = self._waiting, deque()
+        for put in self._drafts:
+            put()
+        waiting, self._waiting = self._waiting, []
         too_many, self._too_many = self._too_many, 0
         self._waiting_bytes = 0
         self._anything.clear()
         self._enough.clear()
+        texts = [each.text for each in waiting]
         try:
-            await self._in_thread(partial(self._writer.write, lines, self._clock.now()))
+            await self._in_thread(partial(self._writer.write, texts, self._clock.now()))
         except OSError as error:
             self._log.warning("lines not written", folder=self._name, error=str(error))
-            too_many += len(lines)
+            too_many += sum(each.lines for each in waiting)
         if too_many:
             self._dropped(too_many)
             self._log.warning("lines dropped", folder=self._name, lines=too_many)
@@ -177,6 +197,13 @@ class LineFiles:
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, work))
 
 
+class _Lines(NamedTuple):
+    """So many lines, with their ends."""
+
+    text: bytes
+    lines: int
+
+
 class _Writer:
     """Appends to the newest file, for a part of the time that lines are kept. Blocks. Raises `OSError`."""
 
@@ -189,22 +216,30 @@ class _Writer:
         self._begun_at = 0
         self._size = 0
 
-    def write(self, lines: Sequence[bytes], now: datetime) -> None:
-        """Append the lines."""
-        together: list[bytes] = []
-        size = 0
-        for line in lines:
-            if self._file is None or self._is_over(size, len(line), now):
-                self._append(together)
-                together, size = [], 0
+    def write(self, texts: Sequence[bytes], now: datetime) -> None:
+        """Append lines, with their ends."""
+        text = b"".join(texts)
+        if text and (self._file is None or self._is_old(now)):
+            self._begin(now)
+        start = 0
+        while start < len(text):
+            end = self._fitting(text, start)
+            self._append(memoryview(text)[start:end])
+            if end < len(text):
                 self._begin(now)
-            together.append(line)
-            size += len(line)
-        self._append(together)
+            start = end
+
+    def _fitting(self, text: bytes, start: int) -> int:
+        """Where what of `text` still fits into the file ends. One line alone may be longer than a file."""
+        room = self._file_bytes - self._size
+        if len(text) - start <= room:
+            return len(text)
+        end = text.rfind(b"\n", start, start + max(0, room)) + 1
+        return end or (start if self._size else text.index(b"\n", start) + 1)
 
     def tidy(self, now: datetime) -> None:
         """End a file that is too old to be written on, and delete what is too much or too old."""
-        if self._file is not None and self._is_over(0, 0, now):
+        if self._file is not None and self._is_old(now):
             self._begin(now)
         files = _files(self._folder)
         total = sum(path.stat().st_size for path in files) + self._file_bytes - self._size
@@ -222,12 +257,8 @@ class _Writer:
             os.close(self._file)
             self._file = None
 
-    def _is_over(self, waiting: int, more: int, now: datetime) -> bool:
-        """Whether `more` bytes, after those waiting, go into the next file. One line may be a whole one."""
-        used = self._size + waiting
-        return (used > 0 and used + more > self._file_bytes) or _milliseconds(
-            now - self._file_age
-        ) >= self._begun_at
+    def _is_old(self, now: datetime) -> bool:
+        return _milliseconds(now - self._file_age) >= self._begun_at
 
     def _begin(self, now: datetime) -> None:
         self.close()
@@ -239,10 +270,8 @@ class _Writer:
         self._size = 0
         self.tidy(now)
 
-    def _append(self, lines: Sequence[bytes]) -> None:
-        if not lines or self._file is None:
-            return
-        rest = memoryview(b"".join(lines))
+    def _append(self, rest: memoryview) -> None:
+        assert self._file is not None
         try:
             while rest:
                 written = os.write(self._file, rest)
