@@ -73,6 +73,10 @@ class Screen:
     async def sign_in(self, account: str | None) -> None:
         """With an account's key, or as the operator."""
         await self.go("/sign-in")
+        await self.fill_in(account)
+
+    async def fill_in(self, account: str | None) -> None:
+        """The sign-in page that is there."""
         if account is not None:
             await self.page.fill("#name", f"KEY{account}")
         await self.page.fill(

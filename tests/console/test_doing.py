@@ -177,3 +177,67 @@ async def test_a_node_that_stops_ends_its_streams(tmp_path: Path) -> None:
             rest = await stream.read()
             assert b"event:" not in rest
             await stopping
+
+
+async def test_an_account_is_deleted_once_it_holds_nothing(desk: Desk) -> None:
+    await desk.webhook(BOB, "hook")
+    async with visitor(desk, None) as operator, visitor(desk, BOB) as bob:
+        page = await operator.see(f"/accounts/account?id={BOB}")
+        assert "This one still holds: the webhook hook" in page.words
+        refused = await operator.submit("", "/accounts/delete", account=BOB)
+        assert (refused.status, "still holds the webhook hook" in refused.words) == (400, True)
+        await desk.ask("/webhooks/hook", BOB, method="DELETE")
+        page = await operator.see(f"/accounts/account?id={BOB}")
+        assert "With it go its key, the sessions that they opened, and its default bus." in page.words
+        assert (await bob.submit("", "/accounts/delete", account=BOB)).status == 403
+        done = await operator.submit("", "/accounts/delete", account=BOB)
+        assert f"The account {BOB} is deleted" in done.words
+        assert (await bob.see("")).path.startswith("/console/sign-in")
+        assert (await operator.see(f"/accounts/account?id={BOB}")).status == 404
+
+
+async def test_the_operator_sees_what_an_account_sees_and_changes_nothing(desk: Desk) -> None:
+    await make_trouble(desk)
+    await desk.put_own(BOB, {})
+    rule = f"arn:aws:events:us-east-1:{ANN}:rule/{ORDERS}/all"
+    async with visitor(desk, None) as operator, visitor(desk, ANN) as ann:
+        assert (await ann.submit("", "/accounts/look", account=BOB)).status == 403
+        assert (await operator.submit("", "/accounts/look", account="1")).status == 404
+        page = await operator.submit("/accounts", "/accounts/look", account=ANN)
+        assert f"You see what {ANN} sees. Nothing can be changed from here." in page.words
+        for path in (
+            "",
+            "/events",
+            "/dead-letters",
+            "/rules",
+            "/targets",
+            "/sources",
+            f"/rules/rule?arn={rule}",
+        ):
+            theirs, seen = await ann.see(path), await operator.see(path)
+            assert seen.status == theirs.status == 200
+            assert theirs.words.partition("Sign out")[2] in seen.words
+            assert BOB not in seen.text
+        assert (await operator.see("/accounts")).status == 403
+        letter = (
+            (await operator.see("/dead-letters")).text.partition('name="id" value="')[2].partition('"')[0]
+        )
+        for path, fields in (
+            ("/dead-letters/redrive", {"id": letter}),
+            ("/rules/rule", {"rule": rule, "do": "disable"}),
+            ("/rules/new", {"bus": OWN_BUS, "name": "x", "pattern": "{}"}),
+            ("/sources/share", {"name": ORDERS, "errors": "yes"}),
+            ("/targets/webhooks", {"name": "x", "url": desk.receiver.url}),
+            ("/accounts", {"id": "121212121212"}),
+            ("/accounts/look", {"account": BOB}),
+        ):
+            refused = await operator.submit("", path, **fields)
+            assert (path, refused.status) == (path, 403)
+        tried = await operator.submit("", "/rules/try", bus=BUS, pattern='{"source": [{"prefix": ""}]}')
+        assert "It matches 1 of the 1 newest events." in tried.words
+        page = await operator.submit("", "/accounts/look-no-more")
+        assert "You are the operator again" in page.words
+        assert (await operator.see("/accounts")).status == 200
+        done = await operator.submit("", "/rules/rule", rule=rule, do="disable")
+        assert "The rule all is disabled." in done.words
+    assert len(desk.receiver.requests) == 2, "something was sent again"

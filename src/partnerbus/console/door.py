@@ -21,6 +21,8 @@ SESSION_COOKIE = "partnerbus_session"
 FORM_COOKIE = "partnerbus_sign_in"
 HOME = "/console"
 SIGN_IN = "/console/sign-in"
+HERE = "/here"
+"""What each page asks, to see whether there is a server, and a session."""
 
 NOT_OUR_FORM = "This form was not made by a page of this session. Go back, load the page anew, and try again."
 WRONG = "There is no such access key, or this is not its secret."
@@ -138,15 +140,26 @@ class Door:
 
 
 def _to_sign_in(request: Request) -> Response:
-    """To the sign-in page, and from there back to where this was going if it was a page to look at."""
+    """To the sign-in page, and from there back to where this was going if it was a page to look at.
+
+    What a page asks by itself leads there from the page; `HERE` alone does not, since something may be half
+    typed in: the page says then what has happened.
+    """
     had_session = SESSION_COOKIE in request.cookies
     to = SIGN_IN + ("?ended=1&" if had_session else "?")
-    if request.method == "GET" and request.headers.get("hx-request") is None:
-        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"{to}next={quote(wanted)}", 303)
+    if request.url.path == HOME + HERE:
+        return Response(status_code=401)
     if request.headers.get("hx-request") is not None:
-        return Response(status_code=401, headers={"hx-redirect": to.rstrip("?&")})
+        page = urlsplit(request.headers.get("hx-current-url", ""))
+        back = f"next={quote(_whole(page.path, page.query))}" if page.path else ""
+        return Response(status_code=401, headers={"hx-redirect": (to + back).rstrip("?&")})
+    if request.method == "GET":
+        return RedirectResponse(f"{to}next={quote(_whole(request.url.path, request.url.query))}", 303)
     return RedirectResponse(to.rstrip("?&"), 303)
+
+
+def _whole(path: str, query: str) -> str:
+    return path + (f"?{query}" if query else "")
 
 
 def _own_page(text: str) -> str:

@@ -14,10 +14,14 @@ NOBODYS_SECRET = "x" * 40
 
 
 class Badge(msgspec.Struct, frozen=True):
-    """How somebody came in: as the operator, with an access key, or as an account whose word is taken."""
+    """How somebody came in: as the operator, with an access key, or as an account whose word is taken.
+
+    The operator may look `through` the eyes of an account.
+    """
 
     access_key: str | None = None
     account: str | None = None
+    through: Viewer | None = None
 
 
 class Doorkeeper:
@@ -56,7 +60,7 @@ class Doorkeeper:
         if badge.account is not None:
             return Viewer(account=badge.account)
         if badge.access_key is None:
-            return OPERATOR
+            return badge.through or OPERATOR
         holder = self._holder(badge.access_key)
         return Viewer(account=holder.account, partner=holder.partner) if holder is not None else None
 

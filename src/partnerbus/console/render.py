@@ -1,5 +1,6 @@
 """Templates, and how values are written in them. Whatever stands in a value is escaped."""
 
+import hashlib
 from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import quote
@@ -29,6 +30,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
+            "anchor": anchor,
             "arn": short_arn,
             "target_page": target_page,
             "count": "{:,}".format,
@@ -96,6 +98,11 @@ def short_arn(text: str) -> str:
     if kind in ("event-bus", "event-source"):
         return name
     return f"{kind} {name.partition('/')[0] if kind == 'api-destination' else name}"
+
+
+def anchor(text: str) -> str:
+    """An id for an element that stands for what `text` names, one that any selector takes as it is."""
+    return f"at-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 def target_page(text: str) -> str:

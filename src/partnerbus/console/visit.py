@@ -9,9 +9,11 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from partnerbus.api.admin.face import ONLY_LOOKS
 from partnerbus.api.admin.request import ErrorBody
 from partnerbus.api.admin.viewer import Viewer
 from partnerbus.api.operation import Call
+from partnerbus.console.doorkeeper import Badge
 from partnerbus.console.forms import Form
 from partnerbus.console.parts import ConsoleParts
 from partnerbus.console.refusal import Refused
@@ -19,6 +21,9 @@ from partnerbus.console.render import Pages
 from partnerbus.console.sessions import Session
 
 V = TypeVar("V", bound=msgspec.Struct)
+
+ONLY_ASK = ("Describe", "List", "Test")
+"""How the names of operations begin that change nothing."""
 
 _encode = msgspec.json.encode
 
@@ -99,6 +104,8 @@ class Visit:
             raise Refused(400, "Say for which account.")
         if not self.viewer.is_own(account):
             raise Refused(403, "That is another account's.")
+        if self.viewer.only_looks and not operation.startswith(ONLY_ASK):
+            raise Refused(403, _as_sentence(f"{ONLY_LOOKS}."))
         call = Call(
             request_id=str(uuid.uuid4()),
             operation=operation,
@@ -125,9 +132,17 @@ class Visit:
                 form_token=self._session.form_token,
                 notice=self._session.take_notice(),
                 path=self.request.url.path,
+                here=self._here(),
                 **values,
             ),
             status,
+        )
+
+    def _here(self) -> str:
+        """Where to come back to: this page, or the first one if this was the answer to a form."""
+        url = self.request.url
+        return (
+            url.path + (f"?{url.query}" if url.query else "") if self.request.method == "GET" else "/console"
         )
 
     def part(self, template: str, **values: object) -> Markup:
@@ -142,6 +157,19 @@ class Visit:
         if notice is not None:
             self._session.notice = notice
         return RedirectResponse(to, 303)
+
+    # -- whose eyes ------------------------------------------------------------------------------------
+
+    def look_through(self, eyes: Viewer) -> None:
+        """Let the operator see from now on what an account sees."""
+        if not self.viewer.is_operator:
+            raise Refused(403, "Only the operator may do this.")
+        self._session.badge = Badge(through=eyes)
+
+    def look_no_more(self) -> None:
+        """Let the operator be the operator again."""
+        if self.viewer.only_looks:
+            self._session.badge = Badge()
 
     # -- the way of a stream ---------------------------------------------------------------------------
 

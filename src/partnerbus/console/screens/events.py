@@ -1,7 +1,9 @@
 """Events: search, and the trace of one: what became of it, and why."""
 
+import hashlib
 from urllib.parse import quote, urlencode
 
+import msgspec
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from partnerbus.api.admin.events import EventList, EventView
@@ -13,6 +15,7 @@ from partnerbus.console.refusal import Refused
 from partnerbus.console.visit import Visit
 
 PAGE = 50
+UNSETTLED = {"owed", "claimed"}
 FILTERS = ("bus", "source", "detail_type", "pattern", "since", "before")
 
 
@@ -48,7 +51,32 @@ def _instant(text: str) -> str:
 async def show_event(visit: Visit) -> Response:
     event_id = visit.request.path_params["id"]
     trace = await visit.ask(f"/events/{event_id}/trace", Trace, bus=visit.request.query_params.get("bus"))
-    return visit.page("event.html", event_id=event_id, trace=trace, why=None, pattern="", refusal=None)
+    if visit.request.query_params.get("seen") == _version(trace):
+        return Response(status_code=204)
+    return _trace_page(visit, trace)
+
+
+def _trace_page(
+    visit: Visit, trace: Trace, *, pattern: str = "", why: Why | None = None, refused: Refused | None = None
+) -> Response:
+    """The page of an event. While something of it is not settled it asks for what is new, by `version`."""
+    return visit.page(
+        "event.html",
+        refused.status if refused is not None else 200,
+        event_id=visit.request.path_params["id"],
+        bus_given=visit.request.query_params.get("bus"),
+        trace=trace,
+        version=_version(trace),
+        is_settled=trace.is_routed and not UNSETTLED & set(trace.states),
+        why=why,
+        pattern=pattern,
+        refusal=refused.sentence if refused is not None else None,
+    )
+
+
+def _version(trace: Trace) -> str:
+    """Another one for each trace that differs."""
+    return hashlib.blake2b(msgspec.json.encode(trace), digest_size=12).hexdigest()
 
 
 async def ask_why(visit: Visit) -> Response:
@@ -56,20 +84,11 @@ async def ask_why(visit: Visit) -> Response:
     event_id, pattern = visit.request.path_params["id"], visit.form.text("pattern")
     bus = visit.request.query_params.get("bus")
     trace = await visit.ask(f"/events/{event_id}/trace", Trace, bus=bus)
-    why, refusal = None, None
     try:
         why = await visit.tell(f"/events/{event_id}/why", {"pattern": pattern, "bus": bus}, Why)
     except Refused as refused:
-        refusal = refused
-    return visit.page(
-        "event.html",
-        refusal.status if refusal is not None else 200,
-        event_id=event_id,
-        trace=trace,
-        why=why,
-        pattern=pattern,
-        refusal=refusal.sentence if refusal is not None else None,
-    )
+        return _trace_page(visit, trace, pattern=pattern, refused=refused)
+    return _trace_page(visit, trace, pattern=pattern, why=why)
 
 
 async def explain_rule(visit: Visit) -> Response:

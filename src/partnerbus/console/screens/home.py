@@ -13,7 +13,7 @@ from partnerbus.api.admin.health_views import (
     TargetHealth,
     TargetHealthList,
 )
-from partnerbus.console.door import Screen
+from partnerbus.console.door import HERE, Screen
 from partnerbus.console.visit import Visit
 from partnerbus.model.resources import SourceState
 
@@ -55,4 +55,9 @@ def _pending(sources: list[SourceHealth]) -> list[SourceHealth]:
     return sorted(found, key=lambda each: (each.expires_at is None, each.expires_at or each.created_at))
 
 
-SCREENS = (Screen("GET", "", home), Screen("GET", "/", home))
+async def here(_visit: Visit) -> Response:
+    """Tells a page that its server is there, and its session too."""
+    return Response(status_code=204)
+
+
+SCREENS = (Screen("GET", "", home), Screen("GET", "/", home), Screen("GET", HERE, here))
