@@ -138,7 +138,7 @@ async def nodes(cluster: Cluster, store: str, count: int, sink: str) -> AsyncIte
                 data.mkdir(mode=0o700)
                 shutil.copy2(found[0].data / "secret.key", data)
             else:
-                await asyncio.to_thread(make_accounts, data, *where)
+                await asyncio.to_thread(make_accounts, data, {"PARTNERBUS_STORE": cluster.store(store)})
             server = ServerProcess(data, *OPTIONS, *where, "--store-monitors", monitors)
             found.append(await stack.enter_async_context(server))
         await prepare(found[0].url, sink)

@@ -108,7 +108,7 @@ def test_one_that_is_interrupted_leaves_nothing(
 def test_many_faults_are_not_all_shown(tmp_path: Path) -> None:
     report = report_of({1, 2, 3})
     report.statuses = [1] * 30
-    said = module.in_words(module.view_of(report, 1.0, tmp_path))
+    said = module.in_words(module.view_of(report, 1.0, str(tmp_path)))
     assert said.endswith("  and 10 more")
 
 

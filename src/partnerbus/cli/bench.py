@@ -1,7 +1,6 @@
 """`partnerbus bench`: how fast a server is on this machine, beside what the machine itself can do."""
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,17 +9,17 @@ import msgspec
 
 from partnerbus.cli.asking import columns, config_option
 from partnerbus.cli.progress import progress
-from partnerbus.cli.trial import data_option, make_folder_beside
+from partnerbus.cli.trial import Trial, tries
 
 if TYPE_CHECKING:
     from partnerbus.testing.bench import Figures
 
 
 @click.command()
-@data_option
+@tries
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(data: str | None, config: Path | None, as_json: bool) -> None:
+def bench(data: str | None, store: str | None, config: Path | None, as_json: bool) -> None:
     """Measure a server on this machine for half a minute.
 
     A server of its own, in a new folder beside the data folder, is published to with signatures over HTTP and
@@ -29,12 +28,12 @@ def bench(data: str | None, config: Path | None, as_json: bool) -> None:
     """
     from partnerbus.testing.bench import STEPS, measure  # here: the other commands need not wait for it
 
-    folder = make_folder_beside(data, config, "bench")
+    trial = Trial(data, store, config, "bench")
     try:
         with progress(STEPS, "Measuring") as further:
-            figures = asyncio.run(measure(folder, progress=further))
+            figures = asyncio.run(measure(trial.folder, environment=trial.environment, progress=further))
     finally:
-        shutil.rmtree(folder)
+        trial.remove()
     click.echo(msgspec.json.encode(figures).decode() if as_json else in_words(figures))
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import shutil
 import sys
 import time
 from collections.abc import Coroutine
@@ -14,7 +13,7 @@ import msgspec
 
 from partnerbus.cli.asking import config_option, pairs
 from partnerbus.cli.progress import progress
-from partnerbus.cli.trial import data_option, make_folder_beside
+from partnerbus.cli.trial import Trial, tries
 
 if TYPE_CHECKING:
     from partnerbus.testing.crash_report import CrashReport
@@ -42,56 +41,62 @@ class TortureView(msgspec.Struct, frozen=True, kw_only=True):
     archived: int
     faults: list[str]
     folder: str | None
-    """Where the server's data and log are kept, if there was a fault."""
+    """Where the server's data and log are kept, if there was a fault, and its store in a cluster."""
 
 
 @click.command()
 @click.option(
     "--kills", metavar="N", type=click.IntRange(min=1), default=20, show_default=True, help="How often."
 )
-@data_option
+@tries
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def torture(kills: int, data: str | None, config: Path | None, as_json: bool) -> None:
+def torture(kills: int, data: str | None, store: str | None, config: Path | None, as_json: bool) -> None:
     """Kill a server at random moments under load, and count whether anything was lost.
 
     A server of its own, in a new folder beside the data folder, is published to over HTTP, killed with
     SIGKILL and started again. Then each acknowledged event is looked for: at its targets, among the dead
     letters, in the archive and in the ledger. Exit status 1 if a promise was broken; the folder is kept then.
     """
-    folder = make_folder_beside(data, config, "torture")
-    view = _torture(folder, kills)
+    trial = Trial(data, store, config, "torture")
+    view = _torture(trial, kills)
     if view.folder is None:
-        shutil.rmtree(folder)
+        trial.remove()
     click.echo(msgspec.json.encode(view).decode() if as_json else in_words(view))
     sys.exit(1 if view.faults else 0)
 
 
-def _torture(folder: Path, kills: int) -> TortureView:
+def _torture(trial: Trial, kills: int) -> TortureView:
     from partnerbus.testing.crash import KillAfter, crash_run  # here: the other commands need not wait for it
 
     plan = [KillAfter(random.randint(1, MOST_EVENTS_A_LIFE)) for _ in range(kills)]  # noqa: S311
     began = time.monotonic()
     with progress(kills, "Killing") as ended:
-        run = crash_run(folder, plan, events=MOST_EVENTS_A_LIFE, progress=lambda _report: ended())
-        report = _lived_through(run, folder)
-    return view_of(report, time.monotonic() - began, folder)
+        run = crash_run(
+            trial.folder,
+            plan,
+            events=MOST_EVENTS_A_LIFE,
+            environment=trial.environment,
+            progress=lambda _report: ended(),
+        )
+        report = _lived_through(run, trial)
+    return view_of(report, time.monotonic() - began, trial.place)
 
 
-def _lived_through(run: Coroutine[object, object, "CrashReport"], folder: Path) -> "CrashReport":
+def _lived_through(run: Coroutine[object, object, "CrashReport"], trial: Trial) -> "CrashReport":
     """What the harness counted. A server that is not back, or at rest, in minutes is a fault of its own."""
     try:
         return asyncio.run(run)
     except KeyboardInterrupt:
-        shutil.rmtree(folder)
+        trial.remove()
         raise
     except (TimeoutError, ExceptionGroup) as error:
         raise click.ClickException(
-            f"the server did not come back, or never came to rest ({error!r}); {folder} was kept"
+            f"the server did not come back, or never came to rest ({error!r}); {trial.place} was kept"
         ) from error
 
 
-def view_of(report: "CrashReport", seconds: float, folder: Path) -> TortureView:
+def view_of(report: "CrashReport", seconds: float, place: str) -> TortureView:
     """What the harness counted, for people who want to know whether anything was lost."""
     arrived = report.received["/all"]
     faults = report.faults()
@@ -106,7 +111,7 @@ def view_of(report: "CrashReport", seconds: float, folder: Path) -> TortureView:
         stored=report.ledger.accepted,
         archived=report.archived,
         faults=faults,
-        folder=str(folder) if faults else None,
+        folder=place if faults else None,
     )
 
 

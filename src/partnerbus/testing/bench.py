@@ -10,15 +10,14 @@ import asyncio
 import os
 import statistics
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from partnerbus.testing.load import Connection, closed_loop, open_loop, plain_request, signed_request
-from partnerbus.testing.server_process import ServerProcess
+from partnerbus.testing.server_process import PARTNERBUS, ServerProcess, clean_environment
 from partnerbus.testing.sink import Sink
 
 PARTNER, CUSTOMER = "999900001111", "111122223333"
@@ -64,15 +63,20 @@ async def measure(
     *,
     seconds: float = 5.0,
     events: int = 4_000,
+    environment: Mapping[str, str] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Figures:
-    """Measure on a new server in `folder`, about `seconds` for each figure, with `events` delivered."""
+    """Measure on a new server in `folder`, about `seconds` for each figure, with `events` delivered.
+
+    `environment` is the server's, besides; it may name a store in a cluster.
+    """
     syncs = syncs_per_second(folder, min(seconds, 2.0))
     progress()
     data = folder / "data"
-    await asyncio.to_thread(make_accounts, data)
+    await asyncio.to_thread(make_accounts, data, environment)
     options = ("--allow-private-targets", "--no-throttling")
-    async with Sink(keep=True) as sink, ServerProcess(data, *options, log=folder / "log") as server:
+    tried = ServerProcess(data, *options, environment=environment, log=folder / "log")
+    async with Sink(keep=True) as sink, tried as server:
         await prepare(server.url, sink.url)
         rates = []
         for entries in (1, ENTRIES):
@@ -117,18 +121,19 @@ def syncs_per_second(folder: Path, seconds: float) -> float:
 # -- the world ---------------------------------------------------------------------------------------------
 
 
-def make_accounts(data: Path, *options: str) -> None:
-    """Both accounts with their keys, in a folder that no server has yet; `options` say of which store."""
+def make_accounts(data: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Both accounts with their keys, in a folder that no server has yet, or the store that is named there."""
     for account, (key, secret) in KEYS.items():
         partner = ["--partner", "acme.com"] if account == PARTNER else []
         keys = ["--access-key-id", key, "--secret-access-key", secret]
-        _command(data, "account", "create", account, *partner, *keys, *options)
-    _command(data, "account", "quota", "set", CUSTOMER, "api-destination-rate", "1000000", *options)
+        _command(data, environment, "account", "create", account, *partner, *keys)
+    _command(data, environment, "account", "quota", "set", CUSTOMER, "api-destination-rate", "1000000")
 
 
-def _command(data: Path, *arguments: str) -> None:
-    command = [sys.executable, "-m", "partnerbus", *arguments, "--data", str(data)]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own program
+def _command(data: Path, environment: Mapping[str, str] | None, *arguments: str) -> None:
+    command = [*PARTNERBUS, *arguments, "--data", str(data)]
+    variables = clean_environment() | dict(environment or {})
+    subprocess.run(command, check=True, capture_output=True, env=variables)  # noqa: S603 - our own program
 
 
 async def prepare(url: str, sink: str) -> None:

@@ -15,7 +15,7 @@ outside (what the targets received) and from inside (the ledger, the dead letter
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -89,12 +89,13 @@ async def crash_run(
     events: int = 400,
     program: Sequence[str] | None = None,
     settings: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
     progress: Progress = lambda _report: None,
 ) -> CrashReport:
     """Live through `plan` in `folder`, and after its last end with at least `events` more acknowledged.
 
-    `program` becomes the server (see `ServerProcess`), which gets `settings` as further options; `progress`
-    is told after each end.
+    `program` becomes the server (see `ServerProcess`), which gets `settings` as further options and
+    `environment`; `progress` is told after each end.
     """
     async with Receiver() as receiver:
         receiver.script("/refuses", Respond(status=400))
@@ -103,7 +104,13 @@ async def crash_run(
         options = ["--auth", "none", "--allow-private-targets", "--test-clock", "--log-level", "error"]
         options += ["--keep-events-seconds", "60", "--aws-endpoint-url", receiver.url]
         options += settings
-        server = ServerProcess(folder / "data", *options, log=folder / "log", program=program or PARTNERBUS)
+        server = ServerProcess(
+            folder / "data",
+            *options,
+            environment=environment,
+            log=folder / "log",
+            program=program or PARTNERBUS,
+        )
         run = _Run(server, receiver, events)
         try:
             await run.live(plan, progress)

@@ -55,7 +55,7 @@ class ServerProcess:
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=log if log is not None else DEVNULL,
-                env=_inherited() | self._environment | dict(environment or {}),
+                env=clean_environment() | self._environment | dict(environment or {}),
             )
         finally:
             if log is not None:
@@ -116,5 +116,6 @@ async def _drain(process: Process) -> None:
         await process.stdout.read()
 
 
-def _inherited() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
+    """This process's, without what it says of a node of its own."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PARTNERBUS_")}

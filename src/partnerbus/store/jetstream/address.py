@@ -82,6 +82,14 @@ def parse_cluster(settings: ClusterSettings) -> Cluster:
     )
 
 
+def named(url: str, name: str) -> str:
+    """The URL of the store of that name in the cluster of `url`."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise ConfigurationError(f"store must be like {SHAPE}")
+    return f"{url[: found.end(3)]}/{name}"
+
+
 def _host(text: str) -> str:
     found = _HOST.fullmatch(text)
     if found is None:
