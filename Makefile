@@ -53,6 +53,9 @@ vendor:  ## copy htmx and its extension into the package anew (needs npm)
 	cp $(ASSETS)/node_modules/htmx-ext-sse/sse.js $(VENDORED)/htmx-ext-sse.js
 	cp $(ASSETS)/node_modules/htmx-ext-sse/LICENSE $(VENDORED)/htmx-ext-sse.LICENSE
 
+# What the tests start over and over is compiled once, also where the environment says to keep no bytecode.
+test test-fast soak: export PYTHONDONTWRITEBYTECODE :=
+
 # Without npm, its registry or a browser, the tests that need them are skipped; where CI is set they fail.
 test: $(DEV)  ## every test
 	-@$(MAKE) --no-print-directory javascript
@@ -60,8 +63,8 @@ test: $(DEV)  ## every test
 	$(BIN)/python -m pytest $(PARALLEL) -m "not fault and not soak"
 	$(BIN)/python -m pytest -m "fault and not soak"
 
-test-fast: $(DEV)  ## the tests that kill nothing and take no time; under a minute
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not fault"
+test-fast: $(DEV)  ## the tests that kill nothing and take no time, with fewer random examples; about a minute
+	$(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile fast -m "not slow and not fault"
 
 soak: $(DEV)  ## the long forms of the fault tests: 200 kills, minutes of standing still; about half an hour
 	$(BIN)/python -m pytest -m soak

@@ -9,9 +9,12 @@ from partnerbus.api.errors import ApiError
 from partnerbus.api.validation import MESSAGE_CHARACTERS, Checker, check_output
 from partnerbus.api.violations import ECHOED_CHARACTERS, misfits, violations
 from tests.contract.shapes import JSON, breaking, example, fitting
+from tests.effort import examples
 
 CONTRACT = load_contract()
-CALM = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+CALM = settings(
+    max_examples=examples(10), suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
 def refused(operation: str, members: dict[str, object]) -> ApiError:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from partnerbus.model.delivery import DeliveryState
 from partnerbus.model.resources import Rule, RuleState
+from tests.effort import examples
 from tests.engine.world import (
     EVERYTHING,
     REFUSED,
@@ -340,7 +341,7 @@ async def test_a_backlog_larger_than_a_batch_is_routed_in_turns(parts: Parts) ->
         assert max(world.targets.most_in_flight.values()) <= 64
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(data=st.data())
 def test_each_event_is_owed_once_to_what_matches_it(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

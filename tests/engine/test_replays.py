@@ -23,6 +23,7 @@ from partnerbus.model.reply import ACCEPTED
 from partnerbus.model.resources import Archive, EventBus, Replay, ReplayState
 from partnerbus.store.protocol import LIVE, START
 from partnerbus.targets.invoker import Invocation
+from tests.effort import examples
 from tests.engine.archiving import archive_of, archived, ended, now, start, waits_for_the_clock
 from tests.engine.world import UNAVAILABLE, Parts, World, new_record, new_target
 
@@ -105,7 +106,7 @@ async def test_what_is_replayed_stays_and_is_not_archived_again(world: World) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     st.lists(st.integers(-90, 330), max_size=60),
     st.integers(0, 240),

@@ -10,6 +10,7 @@ from partnerbus.model.paths import EventDocument, parse_path
 from partnerbus.model.resources import InputTransformer
 from partnerbus.model.transform import TransformError, compile_input, input_refusal
 from partnerbus.testing.transform_oracle import oracle_accepts, oracle_fill, oracle_find
+from tests.effort import examples
 from tests.model.transform_world import RESERVED, RESERVED_TEXTS, RULE, a_record, a_target
 
 MEMBERS = ["a", "b", "c-d", "e_f", "g/h", "0", "é", "with blank"]
@@ -113,7 +114,7 @@ def agreed(case):
     return expected
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(CASES)
 def test_the_transform_agrees_with_the_oracle(case):
     agreed(case)
@@ -121,13 +122,13 @@ def test_the_transform_agrees_with_the_oracle(case):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=3_000)
+@settings(max_examples=examples(3_000))
 @given(CASES)
 def test_the_transform_agrees_with_the_oracle_at_length(case):
     agreed(case)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(PATHS, DETAILS, st.sampled_from([None, "again"]))
 def test_paths_agree_with_the_oracle(path, detail, replay_name):
     event = a_record(detail, replay_name).event

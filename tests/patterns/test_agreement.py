@@ -14,6 +14,7 @@ from partnerbus.patterns.entry import Entry
 from partnerbus.patterns.group import Group
 from partnerbus.patterns.parser import conjunctions
 from partnerbus.testing.pattern_oracle import oracle_matches
+from tests.effort import examples
 
 NAMES = st.sampled_from(["a", "b", "c", "a.b", "é", "😀", "detail", "source"])
 TEXTS = st.sampled_from(
@@ -212,7 +213,7 @@ def check_agreement(case):
                 assert list(index.match_json(event.encode())) == expected
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(cases())
 def test_index_agrees_with_oracle(case):
     check_agreement(case)
@@ -220,7 +221,7 @@ def test_index_agrees_with_oracle(case):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(cases())
 def test_index_agrees_with_oracle_at_length(case):
     check_agreement(case)
@@ -234,13 +235,13 @@ def edges(draw):
     return f'{{"a":{value}}}', [f'{{"a":[{draw(near(parsed))}]}}']
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(edges())
 def test_a_matcher_agrees_at_its_edge(case):
     check_agreement(case)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(cases(), st.data())
 def test_removing_undoes_adding(case, data):
     event, texts = case
@@ -260,7 +261,7 @@ def test_removing_undoes_adding(case, data):
     assert all(vars(index)[name] == {} for name in ("_groups", "_programs", "_for_details", "_for_events"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(cases())
 def test_what_is_removed_leaves_nothing_behind(case):
     _, texts = case
@@ -281,7 +282,7 @@ def test_what_is_removed_leaves_nothing_behind(case):
             assert all(test.is_empty for test in first)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(cases(), patterns('{"zz":{"y":"never"},"source":"elsewhere"}'))
 def test_an_unrelated_pattern_changes_nothing(case, unrelated):
     event, texts = case

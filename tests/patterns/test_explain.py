@@ -18,6 +18,7 @@ from partnerbus.patterns.leaves import Interest, find_leaves, steps_to
 from partnerbus.patterns.parser import conjunctions
 from partnerbus.patterns.walk import ClauseTest, ConjunctionTest, EventView
 from partnerbus.testing.pattern_oracle import oracle_matches
+from tests.effort import examples
 from tests.patterns.test_agreement import EVENTS, cases, index_of
 
 
@@ -73,7 +74,7 @@ def assert_made(each):
 
 
 @example(('{"a":[[""],{"a":""}]}', ['{"a.a":["",{"exists": false}],"a":[""]}']))
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(cases())
 def test_the_explanation_has_the_verdict_of_the_index_and_of_the_oracle(case):
     check(case)
@@ -81,7 +82,7 @@ def test_the_explanation_has_the_verdict_of_the_index_and_of_the_oracle(case):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 @given(cases())
 def test_the_explanation_has_the_verdict_at_length(case):
     check(case)
@@ -95,7 +96,7 @@ def view_of(pattern, fields):
     return [ConjunctionTest(each, tests) for each in found], EventView(find_leaves(fields, interest))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(cases())
 def test_the_trace_ends_as_the_walk_does(case):
     event, texts = case
@@ -107,7 +108,7 @@ def test_the_trace_ends_as_the_walk_does(case):
             assert (found.picks is None) == (found.blocked is not None)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(EVENTS, st.data())
 def test_every_leaf_is_where_its_place_says(event, data):
     document: Any = decode_json(event.encode())

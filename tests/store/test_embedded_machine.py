@@ -11,6 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.testing.store_machine import StoreMachine
+from tests.effort import examples
 
 
 class EmbeddedMachine(StoreMachine):
@@ -28,11 +29,11 @@ class EmbeddedMachine(StoreMachine):
         shutil.rmtree(self.folder)
 
 
-def run(examples: int, steps: int) -> None:
+def run(number: int, steps: int) -> None:
     run_state_machine_as_test(
         EmbeddedMachine,
         settings=settings(
-            max_examples=examples,
+            max_examples=number,
             stateful_step_count=steps,
             suppress_health_check=list(HealthCheck),
         ),
@@ -40,10 +41,10 @@ def run(examples: int, steps: int) -> None:
 
 
 def test_a_short_run() -> None:
-    run(examples=15, steps=30)
+    run(examples(15), steps=30)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_longer_run() -> None:
-    run(examples=150, steps=50)
+    run(examples(150), steps=50)
