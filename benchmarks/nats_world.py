@@ -16,7 +16,7 @@ import nats
 from nats.aio.client import Client
 from tests.store.nats_servers import NatsServer, nats_cluster, nats_server
 
-from benchmarks.path_world import client, cpu_seconds
+from benchmarks.path_world import client, cpu_seconds, main_thread_cpu_seconds
 from partnerbus.store.protocol import Ledger
 from partnerbus.testing.bench import CUSTOMER, SOURCE, make_accounts, prepare
 from partnerbus.testing.operator import Operator
@@ -104,6 +104,10 @@ class Contender(msgspec.Struct, frozen=True):
         """What each process has had of the processor so far."""
         nodes = {f"node {n}": cpu_seconds(node.pid) for n, node in enumerate(self.nodes, 1)}
         return nodes | {f"nats {n}": cpu_seconds(server.pid) for n, server in enumerate(self.servers, 1)}
+
+    def loop_seconds(self) -> Mapping[str, float]:
+        """What of it the nodes' event loops have had; the rest is the store's threads."""
+        return {f"loop {n}": main_thread_cpu_seconds(node.pid) for n, node in enumerate(self.nodes, 1)}
 
     async def rest(self) -> Ledger:
         """Wait until everything that was acknowledged is routed and delivered; the ledger then."""

@@ -79,7 +79,16 @@ async def _serving(data: Path, *options: str) -> AsyncIterator[ServerProcess]:
 
 def cpu_seconds(pid: int) -> float:
     """What a process has had of the processor, its own and the system's on its behalf."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return _cpu_seconds(Path(f"/proc/{pid}/stat"))
+
+
+def main_thread_cpu_seconds(pid: int) -> float:
+    """What of it the main thread has had: in a server of ours the event loop's."""
+    return _cpu_seconds(Path(f"/proc/{pid}/task/{pid}/stat"))
+
+
+def _cpu_seconds(stat: Path) -> float:
+    fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
