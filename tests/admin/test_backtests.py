@@ -55,6 +55,8 @@ async def test_another_input_is_shown_beside_the_old_one(desk: Desk) -> None:
     assert send.after == '{"number": 3}'
     assert send.before is not None
     assert json.loads(send.before)["detail"]["n"] == 3
+    again = await backtest(desk, rule="r", input={"constant": "1"}, target="1")
+    assert (again.changed, again.differences[0].sends[0].after) == (2, "1")
 
 
 async def test_a_new_pattern_on_a_bus_in_pages(desk: Desk) -> None:
@@ -67,6 +69,9 @@ async def test_a_new_pattern_on_a_bus_in_pages(desk: Desk) -> None:
         after = pages[-1].next
     assert [page.looked_at for page in pages] == [2, 2, 1]
     assert sum(page.gained for page in pages) == 2
+    stored = [instant for page in pages for instant in (page.newest_at, page.oldest_at)]
+    assert stored == sorted(stored, reverse=True)  # type: ignore[type-var]
+    assert stored[0] == stored[-1] + timedelta(seconds=4)  # type: ignore[operator]
 
 
 async def test_events_of_an_archive(desk: Desk) -> None:
@@ -90,6 +95,7 @@ async def test_events_of_an_archive(desk: Desk) -> None:
         ({"rule": "none", "pattern": "{}"}, "there is no rule none"),
         ({"bus": "default", "pattern": "{"}, "Reason"),
         ({"rule": "r", "input": {"constant": "no json"}}, "is not a valid JSON"),
+        ({"rule": "r", "input": {"constant": "1"}, "target": "2"}, "the rule has no target 2"),
         ({"rule": "r", "input": {"constant": "1", "path": "$.detail"}}, "Only one of"),
         ({"bus": "default", "pattern": '{"source":["x"]}', "after": "x"}, "next of another page"),
         ({"bus": "default", "pattern": '{"source":["x"]}', "limit": 0}, "limit"),

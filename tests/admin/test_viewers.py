@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -41,6 +42,14 @@ async def furnish(desk: Desk) -> Mapping[str, str]:
     await desk.rule(ANN, ORDERS, f"{MARK}-rule", {"source": [ORDERS]}, hook)
     desk.receiver.script(f"/{MARK}-hook", Respond(status=400, body=MARK.encode()))
     event_id = await desk.put(ORDERS, {"text": MARK})
+    await _run(
+        desk.client(ANN).start_replay,
+        ReplayName=f"{MARK}-replay",
+        EventSourceArn=f"arn:aws:events:us-east-1:{ANN}:archive/{MARK}-archive",
+        EventStartTime=datetime(2000, 1, 1, tzinfo=UTC),
+        EventEndTime=datetime(2000, 1, 2, tzinfo=UTC),
+        Destination={"Arn": bus},
+    )
     failing = FailingTarget(
         account=ANN,
         region="us-east-1",
@@ -71,7 +80,9 @@ def path_of(route: AnyRoute, has: Mapping[str, str]) -> str:
 
 def query_of(route: AnyRoute, has: Mapping[str, str]) -> dict[str, str]:
     """The values of Ann's that a route may be asked for."""
-    wanted = {"account": ANN, "bus": has["bus"], "rule": f"{MARK}-rule"}
+    wanted = {"account": ANN, "bus": has["bus"], "rule": f"{MARK}-rule"} | {
+        name: f"arn:aws:events:us-east-1:{ANN}:{name}/{MARK}-{name}" for name in ("archive", "replay")
+    }
     names = route.query.__struct_fields__ if route.query is not None else ()
     asked = {name: value for name, value in wanted.items() if name in names}
     return asked | ({"wait_seconds": "0"} if "wait_seconds" in names else {})

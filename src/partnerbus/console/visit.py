@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import msgspec
@@ -58,6 +59,10 @@ class Visit:
     def region(self) -> str:
         """Where things are made if nothing else is said."""
         return self._parts.region
+
+    @property
+    def now(self) -> datetime:
+        return self._parts.clock.now()
 
     @property
     def url(self) -> str:

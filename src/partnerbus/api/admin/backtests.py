@@ -50,15 +50,16 @@ class NewInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class Backtest(BusFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to try, and on what.
 
-    Before is the `rule` as it is, or nothing without one. After is the rule with `pattern`, with `input`, or
-    both. The events are those of the bus that are stored, or of `archive` (a name or an ARN), stored from
-    `since` on and before `before`. A page goes through `limit` events, after the place `after`, and shows up
-    to `samples` of those that make a difference.
+    Before is the `rule` as it is, or nothing without one. After is the rule with `pattern`, with `input`
+    (for the target with the id `target`, or for all), or both. The events are those of the bus that are
+    stored, or of `archive` (a name or an ARN), stored from `since` on and before `before`. A page goes
+    through `limit` events, after the place `after`, and shows up to `samples` that make a difference.
     """
 
     rule: str | None = None
     pattern: str | None = None
     input: NewInput | None = None
+    target: str | None = None
     archive: str | None = None
     since: Instant | None = None
     before: Instant | None = None
@@ -95,9 +96,14 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
-    """`gained` match only after, `lost` only before, `changed` at both times with another input."""
+    """`gained` match only after, `lost` only before, `changed` at both times with another input.
+
+    What was looked at was stored from `oldest_at` to `newest_at`.
+    """
 
     looked_at: int
+    oldest_at: datetime | None
+    newest_at: datetime | None
     before: Side
     after: Side
     gained: int
@@ -131,17 +137,23 @@ class _Test:
         self._matched = _matcher(old)
         self._matches = _matcher(wanted.pattern or (rule.pattern if rule is not None else None))
         self._old = list(rule.targets) if rule is not None else []
-        self._new = [wanted.input.on(each) if wanted.input is not None else each for each in self._old]
+        self._new = [_with_input(each, wanted) for each in self._old]
+        if wanted.target is not None and wanted.target not in [each.id for each in self._old]:
+            raise AdminRefused(f"the rule has no target {wanted.target}", 404)
         for target in self._new:
             if (refusal := input_refusal(target)) is not None:
                 raise AdminRefused(refusal)
         self._has_new_input = wanted.input is not None
         self._differences: list[Difference] = []
+        self._oldest_at: datetime | None = None
+        self._newest_at: datetime | None = None
         self.looked_at = self._before = self._after = self._gained = self._lost = self._changed = 0
 
     def look_at(self, record: Record) -> None:
         """Count what would become of an event."""
         self.looked_at += 1
+        self._oldest_at = record.stored_at
+        self._newest_at = self._newest_at or record.stored_at
         was, is_now = self._matched(record.event), self._matches(record.event)
         self._before += was
         self._after += is_now
@@ -180,6 +192,8 @@ class _Test:
         targets = len(self._old) if self._rule is not None else 1
         return BacktestResult(
             looked_at=self.looked_at,
+            oldest_at=self._oldest_at,
+            newest_at=self._newest_at,
             before=Side(matched=self._before, deliveries=self._before * targets),
             after=Side(matched=self._after, deliveries=self._after * targets),
             gained=self._gained,
@@ -188,6 +202,11 @@ class _Test:
             differences=self._differences,
             next=following,
         )
+
+
+def _with_input(target: Target, wanted: Backtest) -> Target:
+    is_meant = wanted.target in (None, target.id)
+    return wanted.input.on(target) if wanted.input is not None and is_meant else target
 
 
 def _made(target: Target, record: Record, rule: Rule) -> tuple[str | None, str | None]:

@@ -10,6 +10,7 @@ import msgspec
 from partnerbus.api.admin import (
     AdminAnswer,
     accounts,
+    archives,
     backtests,
     bus_logs,
     buses,
@@ -42,6 +43,7 @@ from partnerbus.kernel.errors import PartnerbusError, RevisionConflict, StoreErr
 ROUTES: Sequence[AnyRoute] = with_description(
     (
         *accounts.ROUTES,
+        *archives.ROUTES,
         *backtests.ROUTES,
         *bus_logs.ROUTES,
         *buses.ROUTES,

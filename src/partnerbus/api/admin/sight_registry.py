@@ -26,7 +26,7 @@ from partnerbus.model.resources import (
     Webhook,
     default_log,
 )
-from partnerbus.store.protocol import Ledger, LogInfo
+from partnerbus.store.protocol import Ledger, LogInfo, LogSize
 
 
 class BusRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,15 +173,38 @@ class RegistrySight:
         """The targets that circuit breakers hold, and until when. Ask it of targets that were shown."""
         return self._services.held()
 
+    def archives(self) -> Iterator[Archive]:
+        """The archives of the viewer's buses, also of buses that are gone."""
+        every = self._services.catalog.list(Archive, "archive:")
+        return (each for each in every if self.viewer.is_own(each.account))
+
     def archive(self, name: str, account: str | None, region: str | None) -> Archive | None:
         """The archive of the viewer's with that name or ARN; None if there is none, or are several."""
         found = [
             each
-            for each in self._services.catalog.list(Archive, "archive:")
-            if self.viewer.is_own(each.account) and name in (each.name, each.arn)
+            for each in self.archives()
+            if name in (each.name, each.arn)
             if account in (None, each.account) and region in (None, each.region)
         ]
         return found[0] if len(found) == 1 else None
+
+    def is_filled(self, archive: Archive) -> bool:
+        """Whether the bus that an archive was made for is still there."""
+        bus = self._services.catalog.bus(archive.account, archive.region, archive.bus)
+        return bus is not None and bus.log == archive.bus_log
+
+    async def size_of(self, archive: Archive) -> LogSize:
+        """How much is in an archive that was shown."""
+        return await self._services.store.size(archive.log)
+
+    def replays(self) -> Iterator[Replay]:
+        """The replays of the viewer's archives."""
+        every = self._services.catalog.list(Replay, "replay:")
+        return (each for each in every if self.viewer.is_own(each.account))
+
+    async def ledger_of(self, replay: Replay) -> Ledger:
+        """What became of the copies that a replay, which was shown, has made."""
+        return await self._services.store.ledger(replay.log)
 
     # -- logs ------------------------------------------------------------------------------------------
 
