@@ -197,6 +197,7 @@ async def test_others_get_nothing_and_the_same_is_there_without_javascript(
             assert not any(word in said for word in (ANN, "order.placed", "4 events", "mine")), path
         await ann.sign_in(ANN)
         await ann.go(BACKTEST)
+        await ann.page.select_option("#field-over", KEPT)
         await ann.page.fill("#field-pattern", paid(0))
         await ann.page.click("text=Run the backtest")
         await ann.page.wait_for_selector("text=1 of 4 events would fare otherwise.")
