@@ -1,6 +1,7 @@
 """A node's tables follow from the order alone: from no grouping, from no failed attempt, from no node."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import cycle
@@ -23,12 +24,13 @@ from partnerbus.store.embedded.records import APPEND, APPEND_ORDERED, TRIM, Appe
 from partnerbus.store.embedded.registry import SET, Setting
 from partnerbus.store.embedded.reset import RESET, Resetting
 from partnerbus.store.embedded.routing import ADVANCE, Advancing
+from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.commands import BY_VERB, Message, decode_message, encode
 from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
 from partnerbus.store.jetstream.nodes import OPEN, RELEASE, TOKENS, Opening, Releasing
 from partnerbus.store.jetstream.outgoing import Call
-from partnerbus.store.jetstream.read_model import DamagedTables, Heard, ReadModel, open_tables
+from partnerbus.store.jetstream.read_model import DamagedTables, Fate, Heard, ReadModel, open_tables
 from partnerbus.store.protocol import LIVE, Kept
 from partnerbus.testing.store_contract.world import CANCELLED, DEAD, DELIVERED, REFUSED, make_event, tried
 
@@ -255,3 +257,67 @@ def test_what_this_nodes_disk_has_changed_is_no_commands_error(empty: Path) -> N
         model.connection.execute("UPDATE records SET body = CAST('{' AS BLOB)")
         with pytest.raises(DamagedTables):  # the others will have run it
             run(model, [repeat], [1])
+
+
+DISK_FULL = sqlite3.OperationalError("database or disk is full")
+
+
+def test_what_was_run_before_the_disk_refused_is_not_taken_for_a_repeat(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, refusals = ReadModel._commit, [DISK_FULL] * 3
+
+    def refuse_the_last(model: ReadModel, sequence: int) -> None:
+        if sequence == order[-1].sequence and refusals:
+            raise refusals.pop()
+        commit(model, sequence)
+
+    monkeypatch.setattr(ReadModel, "_commit", refuse_the_last)
+    fails = [(ADVANCE, owing(99, to=99))]
+    *openings, one, two, three = order = sent(
+        [(1, [(APPEND, append("bus", 1))]), (1, fails), (1, [(APPEND, append("bus", 2))])]
+    )
+    with tables(empty) as (model, _):
+        run(model, openings, [2])
+        group = [each.heard() for each in (one, two, three)]
+        for _ in range(3):
+            with pytest.raises(sqlite3.OperationalError):
+                model.run(group)
+        model.run(group)
+        assert [heard.fate for heard in group] == [Fate.RUN] * 3
+        stored = [
+            record.position for heard in group for run in heard.runs if not run.error for record in run.result
+        ]
+        assert stored == [1, 2]
+
+
+def test_a_disk_that_refuses_to_undo_and_then_to_read_leaves_no_blank_tables(
+    empty: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, forget, refusals = ReadModel._commit, Tables.forget, [DISK_FULL] * 2
+
+    def refuse(model: ReadModel, sequence: int) -> None:
+        if refusals:
+            raise refusals.pop()
+        commit(model, sequence)
+
+    def refuse_to_read(tables: Tables) -> None:
+        if refusals:
+            raise refusals.pop()
+        forget(tables)
+
+    used: list[list[Command]] = [
+        [(APPEND, append("bus", 1))],
+        [(ADVANCE, owing(to=1))],
+        [(TRIM, Trimming("bus", 2, 1))],
+    ]
+    *known, last = order = sent([(1, commands) for commands in (*used, [(APPEND, append("replay", 2))])])
+    with tables(empty) as (one, other):
+        run(other, order, [1])
+        run(one, known, [3])
+        monkeypatch.setattr(ReadModel, "_commit", refuse)
+        monkeypatch.setattr(Tables, "forget", refuse_to_read)
+        with pytest.raises(sqlite3.OperationalError):
+            run(one, [last], [1])
+        run(one, [last], [1])
+        assert content(one) == content(other)

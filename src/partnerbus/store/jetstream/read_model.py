@@ -98,16 +98,22 @@ class ReadModel:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        self.tables = Tables(connection)
-        self.tables.forget()
         self._nodes = Nodes(connection)
+        self._is_stale = False
+        self._read_anew()
         self.applied: int = connection.execute("SELECT applied FROM journal").fetchone()[0]
 
     def run(self, messages: Sequence[Heard]) -> None:
         """Run messages that follow each other, and commit.
 
-        Raises what is this node's trouble: then nothing has changed. A command's own error is its result.
+        Raises what is this node's trouble: then none or some were run, and those are left alone when all are
+        given again. A command's own error is its result.
         """
+        if self._is_stale:
+            self._undo()
+        messages = [heard for heard in messages if heard.sequence > self.applied]
+        if not messages:
+            return
         try:
             with self._transaction(messages[-1].sequence):
                 for heard in messages:
@@ -135,14 +141,16 @@ class ReadModel:
         self.applied = sequence
 
     def _undo(self) -> None:
+        self._is_stale = True  # until everything was read anew, which a disk may refuse, too
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
         self._read_anew()
 
     def _read_anew(self) -> None:
-        self.tables = Tables(self.connection)  # the old one remembers counters that were never committed
-        self.tables.forget()
+        tables = Tables(self.connection)  # the old one remembers counters that were never committed
+        tables.forget()
         self._nodes.forget()
+        self.tables, self._is_stale = tables, False
 
     def condemn(self) -> None:
         """Let the next start make the tables anew."""
