@@ -1,6 +1,7 @@
 """Real NATS servers with JetStream, each in a process of its own, to be killed and started again at will."""
 
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -35,10 +36,17 @@ class NatsServer:
         self.monitor_port = free_port()
         self._file = folder / f"{name}.conf"
         self._process: subprocess.Popen[str] | None = None
-        stored = f'jetstream {{ store_dir: "{folder / name}", sync_interval: {sync} }}' if sync else ""
+        self._stored = f'jetstream {{ store_dir: "{folder / name}", sync_interval: {sync} }}' if sync else ""
+        self._write(more)
+
+    def _write(self, more: str) -> None:
         self._file.write_text(
             CONFIGURATION.format(
-                name=name, port=self.port, monitor=self.monitor_port, jetstream=stored, more=more
+                name=self.name,
+                port=self.port,
+                monitor=self.monitor_port,
+                jetstream=self._stored,
+                more=more,
             )
         )
 
@@ -73,6 +81,12 @@ class NatsServer:
         else:
             raise AssertionError("".join(lines))
         threading.Thread(target=process.stderr.read, daemon=True).start()
+
+    def reload(self, more: str) -> None:
+        """Let it have another configuration from now on."""
+        assert self._process is not None
+        self._write(more)
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """`kill -9` it."""

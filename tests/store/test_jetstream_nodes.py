@@ -43,8 +43,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 class Nodes:
     """Opens nodes of one store, by name; they share a clock."""
 
-    def __init__(self, server: NatsServer, folder: Path) -> None:
+    def __init__(self, server: NatsServer, folder: Path, user: str = "") -> None:
         self.server = server
+        self.user = user
         self.stream = token_hex(4)
         self.folder = folder
         self.clock = ManualClock()
@@ -55,7 +56,7 @@ class Nodes:
         return f"{self.server.url}/{self.stream}"
 
     async def open(self, name: str, port: int | None = None) -> JetStreamStore:
-        url = f"nats://127.0.0.1:{port or self.server.port}/{self.stream}"
+        url = f"nats://{self.user}127.0.0.1:{port or self.server.port}/{self.stream}"
         settings = ClusterSettings(url=url)
         node = await JetStreamStore.open(
             settings, self.folder / name, self.clock, Failpoints(), make_log("error")

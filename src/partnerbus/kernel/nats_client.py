@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
 
 from partnerbus.kernel.nats_credentials import Credentials
 
@@ -48,9 +49,23 @@ class NatsClient(Client):
     async def let_go(self) -> None:
         """Close, whatever the connection is worth by now."""
         if not self.is_connected:  # the library would send what it has, and stop halfway when it cannot
-            self._pending, self._pending_data_size = [], 0
+            self.forget_unsent()
         with suppress(nats.errors.Error, OSError):
             await self.close()
+
+    def forget_unsent(self) -> None:
+        """Send nothing of what the library keeps for when there is a connection again."""
+        self._pending, self._pending_data_size = [], 0
+
+    async def _attempt_reconnect(self) -> None:
+        """Connect anew, at once: a server that is gone may never take what the old connection still has."""
+        self.abort()
+        await super()._attempt_reconnect()
+
+    def abort(self) -> None:
+        """Let go of the socket as it is."""
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:
+            self._transport._io_writer.transport.abort()
 
     def _connect_command(self) -> bytes:
         """The credentials, about to be sent; after the handshake if the server wanted one."""

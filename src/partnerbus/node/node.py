@@ -277,7 +277,7 @@ class Node:
         name, started_at = found.store.node, self.clock.now()
         return Share(
             found.catalog,
-            SystemClock(),  # the nodes' clocks must agree, also when one of them has a test clock
+            SteadyClock(),  # the nodes' clocks must agree, also when one of them has a test clock
             self._log,
             lambda: ClusterNode(
                 name=name, url=self.url, roles=self._roles, started_at=started_at, leased_until=started_at

@@ -6,7 +6,8 @@ are in the stream, next to each other, or none is.
 
 A message without an acknowledgement is published again, the same, until it is acknowledged or heard on the
 stream: that an election loses some and repeats others is no matter, since the tables run a number once. After
-`PATIENCE` its callers get an error, and its number falls below the floor, so that it is not run later.
+`PATIENCE` its callers get an error, and its number falls below the floor of what is published next. What is
+already on its way may be run before that, as after any answer that was lost.
 
 A caller is answered when its command was run here, which is after a quorum has it on disk: nothing comes
 back from the stream before that.

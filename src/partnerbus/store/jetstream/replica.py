@@ -60,6 +60,7 @@ class Replica:
         """Catch up, become the opening of `node` that counts, and give what publishes for it."""
         self.run_beside(self._follower.run())
         self._session.reconnected = self._reconnected
+        self._session.closed = self._fail
         await self._catch_up((await self._stream.state()).last_seq)
         epoch = await self._announce(node)
         publisher = Publisher(self._session, self._stream.subject, epoch, failpoints)

@@ -10,7 +10,7 @@ import nats.errors
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from partnerbus.kernel.clock import SystemClock
+from partnerbus.kernel.clock import SteadyClock
 from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreUnavailable
 from partnerbus.kernel.nats_client import NatsClient, is_unauthorized
 from partnerbus.store.jetstream.address import Cluster
@@ -20,6 +20,10 @@ T = TypeVar("T")
 CONNECT_TIMEOUT = timedelta(seconds=5)
 CALL_TIMEOUT = timedelta(seconds=4)
 RECONNECT_SECONDS = 0.25
+PING_EVERY_SECONDS = 2
+PINGS_LOST = 2
+"""A server that has answered none of so many pings at the next one is gone, though no packet says so."""
+
 BUFFERED_BYTES = 64 * 1024 * 1024
 """What the client keeps while it has no connection; the publisher's window is far below it."""
 
@@ -56,9 +60,11 @@ class Session:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.client = NatsClient()
-        self.clock = SystemClock()
+        self.clock = SteadyClock()
         self.reconnected: Callable[[], Awaitable[None]] | None = None
         """Is called whenever the connection was lost and is there again."""
+        self.closed: Callable[[StoreUnavailable], None] | None = None
+        """Is called if a server has ended the connection for good: nothing mends it then."""
         self.denied = ""
         """What a server has refused on its own: it does not answer then, so who waits may look here."""
 
@@ -74,6 +80,10 @@ class Session:
                     cluster.access,
                     error_cb=session._note,
                     reconnected_cb=session._reconnected,
+                    disconnected_cb=session._disconnected,
+                    closed_cb=session._closed,
+                    ping_interval=PING_EVERY_SECONDS,
+                    max_outstanding_pings=PINGS_LOST,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=RECONNECT_SECONDS,
                     connect_timeout=_seconds(CONNECT_TIMEOUT),
@@ -85,6 +95,7 @@ class Session:
 
     async def close(self) -> None:
         """Let go of the connection."""
+        self.closed = None
         await self.client.let_go()
 
     @property
@@ -129,8 +140,12 @@ class Session:
     async def publish(
         self, subject: str, payload: bytes, reply: str, headers: dict[str, Any] | None = None
     ) -> None:
-        """Send a message. Nothing is known until something comes to `reply`."""
-        await self.client.publish(subject, payload, reply=reply, headers=headers)
+        """Send a message. Nothing is known until something comes to `reply`.
+
+        Without a connection nothing is sent, now or later: who waits may be told that it will not be.
+        """
+        if self.client.is_connected:
+            await self.client.publish(subject, payload, reply=reply, headers=headers)
 
     async def offer(self, subject: str, payload: bytes) -> str:
         """Publish once; what the stream says against it, nothing if it took it."""
@@ -142,10 +157,21 @@ class Session:
         return "" if error is None else error.description
 
     async def _note(self, error: Exception) -> None:
-        if "permissions violation" in str(error):
+        if "permissions violation" in str(error) or is_unauthorized(error):
             self.denied = f"The cluster says: {error}"
+        if not self.client.is_connected:
+            self.client.abort()  # a handshake that failed leaves it open
+
+    async def _disconnected(self) -> None:
+        self.client.forget_unsent()
+
+    async def _closed(self) -> None:
+        if self.closed is not None:
+            reason = self.client.last_error or "no reason was given"
+            self.closed(StoreUnavailable(f"{self.cluster} has closed this node's connection: {reason}."))
 
     async def _reconnected(self) -> None:
+        self.denied = ""
         if self.reconnected is not None:
             await self.reconnected()
 
