@@ -350,6 +350,19 @@ async def test_what_a_nodes_disk_has_changed_is_its_own_trouble(nodes: Nodes) ->
     assert await a.ledger("log") == await b.ledger("log")
 
 
+async def test_what_is_born_claimed_elsewhere_is_not_read_here(nodes: Nodes) -> None:
+    """It would cost every node a look at every event that any of them delivers."""
+    a, b = await nodes.open("a"), await nodes.open("b")
+    stored = await fill(a, 1)
+    await reached(b, a)
+    b._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
+    (claim,) = await owe(a, stored, born=True)
+    assert claim.record == stored[0]
+    assert await a.settle(claim, DELIVERED)
+    assert await b.put("k", b"v", 0)
+    assert (await b.ledger("log")).delivered == 1
+
+
 async def test_no_copy_passes_on_what_a_disk_has_changed(nodes: Nodes) -> None:
     a = await nodes.open("a")
     await fill(a, 2)

@@ -18,7 +18,8 @@ from partnerbus.store.protocol import LIVE, START, Kept
 
 
 class Advancing(msgspec.Struct, frozen=True, gc=False):
-    """The argument of advance. `at_hand` holds records that need not be read for born claims.
+    """The argument of advance. `at_hand` holds records that need not be read for born claims; None: nobody
+    here wants the claims, so none are made.
 
     `after` is where whoever asks saw the cursor, None if it matters not.
     """
@@ -31,7 +32,7 @@ class Advancing(msgspec.Struct, frozen=True, gc=False):
     kept: Sequence[Kept]
     now: int
     leased_until: int
-    at_hand: Mapping[int, Record]
+    at_hand: Mapping[int, Record] | None
     after: int | None = None
 
 
@@ -94,7 +95,9 @@ def _owe(tables: Tables, command: Advancing) -> list[Claim]:
     if owed < len(rows):  # another cursor owed some of them before: their claims are not ours
         born = [(new, token) for new, token in born if _token(tables, new) == token]
         _release(tables, held, command.now)  # nor do they hold back others if they are settled
-    return [_born_claim(tables, command, new, token) for new, token in born]
+    if command.at_hand is None:
+        return []
+    return [_born_claim(tables, command.at_hand, new, token) for new, token in born]
 
 
 def _held(tables: Tables, owed: Sequence[NewDelivery]) -> frozenset[NewDelivery]:
@@ -134,8 +137,8 @@ def _owed_row(
     return (new.position, subscription, lane, state, int(is_claimed), due_at, token, 0, new.key)
 
 
-def _born_claim(tables: Tables, command: Advancing, new: NewDelivery, token: int) -> Claim:
-    record = command.at_hand.get(new.position) or stored_record(tables, new.position)
+def _born_claim(tables: Tables, at_hand: Mapping[int, Record], new: NewDelivery, token: int) -> Claim:
+    record = at_hand.get(new.position) or stored_record(tables, new.position)
     return Claim(
         subscription=new.subscription,
         lane=new.lane,

@@ -72,7 +72,7 @@ def _decode_append(raw: msgspec.Raw) -> Appending:
 
 
 def _encode_advance(command: Advancing) -> bytes:
-    return encode(msgspec.structs.replace(command, at_hand={}))
+    return encode(msgspec.structs.replace(command, at_hand=None))  # other nodes need not read its records
 
 
 KINDS: Sequence[Kind[Any]] = (
