@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from partnerbus.api.admin.bus_logs import BusLogRecords
 from partnerbus.api.admin.face import ROUTES
 from partnerbus.api.admin.request import AnyRoute, Route
 from partnerbus.api.admin.sight import ViewRoute
 from partnerbus.api.admin.viewer import Viewer
+from partnerbus.model.bus_log import BusLogType
 from partnerbus.model.resources import FailingTarget
 from partnerbus.testing.receiver import Respond
 from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, Desk, _run
@@ -18,7 +20,12 @@ from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, Desk, _run
 MARK = "confidential"
 """Stands in everything of Ann's that has a text: names, details, answers of targets."""
 
+EVERYTHING: Any = {"Level": "TRACE", "IncludeDetail": "FULL"}
+"""What a bus is told to write of its events."""
+
 VIEWS = [route for route in ROUTES if isinstance(route, ViewRoute)]
+
+OF_EVENTS = {BusLogType.EVENT_RECEIPT, BusLogType.EVENT_INGEST_SUCCESS, BusLogType.RULE_MATCH_START}
 
 ANY: Mapping[str, Any] = {"account": ANN, "region": "us-east-1"}
 BODIES: Mapping[tuple[str, str], Mapping[str, Any]] = {
@@ -38,6 +45,7 @@ async def furnish(desk: Desk) -> Mapping[str, str]:
     await desk.offer(ORDERS, ANN)
     bus = f"arn:aws:events:us-east-1:{ANN}:event-bus/{ORDERS}"
     await _run(desk.client(ANN).create_archive, ArchiveName=f"{MARK}-archive", EventSourceArn=bus)
+    await _run(desk.client(ANN).update_event_bus, Name=ORDERS, LogConfig=EVERYTHING)
     hook = await desk.webhook(ANN, f"{MARK}-hook")
     await desk.rule(ANN, ORDERS, f"{MARK}-rule", {"source": [ORDERS]}, hook)
     desk.receiver.script(f"/{MARK}-hook", Respond(status=400, body=MARK.encode()))
@@ -166,12 +174,12 @@ async def test_the_operator_s_routes_are_the_operator_s(desk: Desk, account: str
 async def test_a_rule_on_the_bus_of_another_is_its_maker_s(desk: Desk) -> None:
     """Bob's rule on Ann's bus: the deliveries are his, and she does not see them."""
     ann, bob = desk.client(ANN), desk.client(BOB)
-    made = await _run(ann.create_event_bus, Name="shared")
+    made = await _run(ann.create_event_bus, Name="shared", LogConfig=EVERYTHING)
     statement = {
         "Sid": "rules",
         "Effect": "Allow",
         "Principal": {"AWS": BOB},
-        "Action": ["events:PutRule", "events:PutTargets"],
+        "Action": ["events:PutRule", "events:PutTargets", "events:RemoveTargets", "events:DeleteRule"],
         "Resource": f"arn:aws:events:us-east-1:{ANN}:rule/shared/*",
     }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -190,6 +198,15 @@ async def test_a_rule_on_the_bus_of_another_is_its_maker_s(desk: Desk) -> None:
     theirs = json.loads((await desk.ask("/deliveries", BOB)).body)["deliveries"]
     assert [(each["rule"], each["event_id"]) for each in theirs] == [("bobs", event_id)]
     assert (await desk.ask(f"/events/{event_id}", BOB)).status == 404
+    for viewer, kinds in ((ANN, OF_EVENTS), (BOB, set())):
+        lines = (await desk.ask("/bus-logs", viewer)).read(BusLogRecords).records
+        assert {line.message_type for line in lines} == kinds
+    written = (await desk.ask("/bus-logs")).read(BusLogRecords).records
+    assert BusLogType.INVOCATION_SUCCESS in {line.message_type for line in written}
+    await _run(bob.remove_targets, Rule="bobs", EventBusName=bus, Ids=["1"])
+    await _run(bob.delete_rule, Name="bobs", EventBusName=bus)
+    left = (await desk.ask("/bus-logs", ANN)).read(BusLogRecords).records
+    assert {line.message_type for line in left} == OF_EVENTS
 
 
 def _without(body: bytes, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None) -> bytes:

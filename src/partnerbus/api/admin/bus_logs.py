@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 
 from partnerbus.api.admin.logs import BusFilter
-from partnerbus.api.admin.request import AdminServices, Request, Route
-from partnerbus.api.admin.sight import BusRef
+from partnerbus.api.admin.request import Request
+from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.model.arns import Arn
 from partnerbus.model.bus_log import BusLogLevel, BusLogRecord, BusLogType, decode_record
 
@@ -38,22 +38,22 @@ class BusLogRecords(msgspec.Struct, frozen=True):
     records: list[BusLogRecord]
 
 
-async def list_bus_log(services: AdminServices, request: Request) -> BusLogRecords:
+async def list_bus_log(sight: Sight, request: Request) -> BusLogRecords:
     wanted = request.query_as(BusLogQuery)
-    return BusLogRecords(list(await services.bus_logs.find(_picker(wanted), wanted.limit)))
+    return BusLogRecords(list(await sight.bus_log(_reader(wanted), wanted.limit)))
 
 
-def _picker(wanted: BusLogQuery) -> Callable[[bytes], BusLogRecord | None]:
+def _reader(wanted: BusLogQuery) -> Callable[[bytes], BusLogRecord | None]:
     """Reads a line and gives the record, if it is wanted. What is cheap to see is looked at first."""
     texts = [text.encode() for text in (wanted.bus, wanted.event, wanted.delivery, wanted.rule) if text]
 
-    def pick(line: bytes) -> BusLogRecord | None:
+    def read(line: bytes) -> BusLogRecord | None:
         if not all(text in line for text in texts):
             return None
         record = decode_record(line)
         return record if record is not None and _is_wanted(wanted, record) else None
 
-    return pick
+    return read
 
 
 _MORE_IMPORTANT_FIRST = tuple(BusLogLevel)
@@ -82,4 +82,4 @@ def _is_of_rule(record: BusLogRecord, rule: str) -> bool:
     return arn is not None and rule in (arn, arn.rpartition("/")[2])
 
 
-ROUTES = (Route("GET", "/bus-logs", list_bus_log, query=BusLogQuery),)
+ROUTES = (ViewRoute("GET", "/bus-logs", list_bus_log, query=BusLogQuery),)

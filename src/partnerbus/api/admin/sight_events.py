@@ -2,15 +2,17 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 
 from partnerbus.api.admin.sight_registry import RegistrySight
 from partnerbus.api.admin.viewer import OPERATOR
 from partnerbus.engine.newest_first import Mark, merged
+from partnerbus.model.arns import Arn
+from partnerbus.model.bus_log import BusLogRecord
 from partnerbus.model.delivery import Record
 from partnerbus.model.exchange import TraceLine, decode_line
-from partnerbus.model.resources import Archive, PartnerSource, source_key
+from partnerbus.model.resources import Archive, PartnerSource, Rule, source_key
 from partnerbus.store.protocol import LIVE, Store
 
 RECORDS_PER_TURN = 32
@@ -67,6 +69,39 @@ class EventSight(RegistrySight):
             return found if is_it else None
 
         return await self._services.traces.find(pick, limit, text)
+
+    async def bus_log(
+        self, read: Callable[[bytes], BusLogRecord | None], limit: int
+    ) -> Sequence[BusLogRecord]:
+        """What the viewer's buses wrote of their events, as far as `read` makes a record of it, the newest
+        first.
+        """
+        if self.viewer.is_operator:
+            return await self._services.bus_logs.find(read, limit)
+        makers = {rule.arn: rule.created_by for rule in self._services.catalog.list(Rule, "rule:")}
+
+        def pick(line: bytes) -> BusLogRecord | None:
+            record = read(line)
+            return record if record is not None and self._owns_line(record, makers) else None
+
+        return await self._services.bus_logs.find(pick, limit, (self.viewer.account or "").encode())
+
+    def _owns_line(self, record: BusLogRecord, makers: Mapping[str, str]) -> bool:
+        """Whether a line is of a bus of the viewer's, and not of what another's rule on it delivers."""
+        details = record.details
+        if not self._is_of_own(record.resource_arn):
+            return False
+        if details is None or details.rule_arn is None:
+            return True
+        maker = makers.get(details.rule_arn)
+        if maker is not None:
+            return self.viewer.is_own(maker)
+        targets = [details.target_arn] if details.target_arn is not None else (details.target_arns or ())
+        return all(map(self._is_of_own, targets))
+
+    def _is_of_own(self, text: str) -> bool:
+        arn = Arn.parse(text)
+        return arn is not None and self.viewer.is_own(arn.account)
 
     async def newest(
         self,
