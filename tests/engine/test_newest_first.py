@@ -1,6 +1,8 @@
 """Reading backwards: every record once, the newest first, whatever the gaps and however large they are."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,9 +10,11 @@ import pytest
 
 from partnerbus.engine.newest_first import Mark, merged, newest_first
 from partnerbus.kernel.clock import ManualClock
+from partnerbus.kernel.errors import EventDamaged
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import NewRecord, Record
 from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.embedded.database import DATABASE
 from partnerbus.testing.store_contract.world import LARGE, fill, make_event
 
 SECOND = timedelta(seconds=1)
@@ -28,9 +32,13 @@ async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[EmbeddedSto
     await store.close()
 
 
+def unexpected(found: EventDamaged) -> None:
+    raise AssertionError(found)
+
+
 async def backwards(store: EmbeddedStore, log: str, **bounds: int) -> list[Record]:
     (info,) = [each for each in await store.logs() if each.log == log]
-    return [record async for record in newest_first(store, info, **bounds)]
+    return [record async for record in newest_first(store, info, **bounds, tell=unexpected)]
 
 
 async def test_a_dense_log_behind_a_gap(store: EmbeddedStore) -> None:
@@ -70,10 +78,34 @@ async def test_several_logs_go_on_where_a_page_ended(store: EmbeddedStore, clock
         await clock.advance(SECOND)
     infos = [each for each in await store.logs() if each.log in ("a", "b")]
     expected = sorted(every, key=Mark.of, reverse=True)
-    assert [record async for record in merged(store, infos)] == expected
+    assert [record async for record in merged(store, infos, tell=unexpected)] == expected
     for at in range(len(expected)):
         before = Mark.of(expected[at])
-        assert [record async for record in merged(store, infos, before=before)] == expected[at + 1 :]
+        behind = [record async for record in merged(store, infos, before=before, tell=unexpected)]
+        assert behind == expected[at + 1 :]
     since, until = expected[-1].stored_at + SECOND, expected[0].stored_at
-    found = [record async for record in merged(store, infos, since=since, until=until)]
+    found = [record async for record in merged(store, infos, since=since, until=until, tell=unexpected)]
     assert found == [record for record in expected if since <= record.stored_at < until]
+
+
+@pytest.mark.parametrize("which", [[0], [99], [50], [50, 51], [0, 10, 11, 12, 99], list(range(100))])
+async def test_what_is_damaged_is_told_of_and_the_others_are_there(
+    tmp_path: Path, clock: ManualClock, which: list[int]
+) -> None:
+    store = await EmbeddedStore.open(tmp_path / "damaged", clock, Failpoints())
+    stored = await fill(store, 100)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "damaged" / DATABASE)) as connection, connection:
+        for at in which:
+            connection.execute(
+                "UPDATE records SET checksum = checksum + 1 WHERE position = ?", (stored[at].position,)
+            )
+    store = await EmbeddedStore.open(tmp_path / "damaged", clock, Failpoints())
+    (info,) = await store.logs()
+    told: set[int] = set()
+    found = [
+        record async for record in newest_first(store, info, tell=lambda damaged: told.add(damaged.position))
+    ]
+    assert found == [record for at, record in enumerate(stored) if at not in which][::-1]
+    assert told == {stored[at].position for at in which}
+    await store.close()

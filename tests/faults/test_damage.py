@@ -5,6 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from partnerbus.kernel.clock import SystemClock
+from partnerbus.kernel.failpoints import Failpoints
+from partnerbus.kernel.ids import Ids
+from partnerbus.model.delivery import NewRecord
+from partnerbus.model.event import Event, event_time
+from partnerbus.model.resources import default_log
+from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Receiver, Respond
 from partnerbus.testing.server_process import ServerProcess
@@ -13,6 +20,8 @@ from tests.edge.world import until
 from tests.node.deliver import CUSTOMER, OPEN, deliver_to
 
 pytestmark = [pytest.mark.fault, pytest.mark.slow]
+
+REGION = "us-east-1"
 
 STORED, CHANGED = "the seventh of ten", "the seventy of ten"
 
@@ -65,6 +74,64 @@ async def test_a_changed_event_is_named_and_reaches_nobody(tmp_path: Path) -> No
             assert bytes((await operator.delivery(dead.id)).event) == b"null"
             await put(server, "test", "behind it")
             await until(lambda: any(b"behind it" in request.body for request in receiver.requests))
+        assert not any(CHANGED.encode() in request.body for request in receiver.requests)
+
+
+async def store_unrouted(data: Path, *texts: str) -> list[str]:
+    """Let a stopped server have stored events that it has not routed; their ids."""
+    clock = SystemClock()
+    store = await EmbeddedStore.open(data, clock, Failpoints())
+    drawn = Ids().drawn(clock.now(), len(texts))
+    new = [
+        NewRecord(
+            log=default_log(CUSTOMER, REGION),
+            dedup_id=dedup_id,
+            event=Event(
+                id=event_id,
+                detail_type="test",
+                source="test",
+                account=CUSTOMER,
+                time=event_time(clock.now()),
+                region=REGION,
+                detail=f'{{"text":"{text}"}}'.encode(),
+            ),
+        )
+        for (event_id, dedup_id), text in zip(drawn, texts, strict=True)
+    ]
+    await store.append(new)
+    await store.close()
+    return [event_id for event_id, _ in drawn]
+
+
+async def test_an_event_that_changed_before_it_was_routed_is_named_and_the_others_arrive(
+    tmp_path: Path,
+) -> None:
+    data, log = tmp_path / "data", tmp_path / "log"
+    async with Receiver() as receiver:
+        server = ServerProcess(data, *OPEN, log=log)
+        await server.start()
+        await deliver_to(f"{receiver.url}/", server.url)
+        await receiver.received(1)
+        await server.stop()
+        before, damaged, behind = await store_unrouted(data, "before it", STORED, "behind it")
+        path = data / "partnerbus.db"
+        path.write_bytes(path.read_bytes().replace(STORED.encode(), CHANGED.encode()))
+        for start in range(2):
+            async with server, Operator(data) as operator:
+                bodies = b"".join(request.body for request in await receiver.received(3))
+                assert b"before it" in bodies
+                assert b"behind it" in bodies
+                await put(server, "test", f"after start {start}")
+                await receiver.received(4 + start)
+                ledger = await operator.ledger(CUSTOMER, "default")
+                assert (ledger.accepted, ledger.matched, ledger.unrouted) == (5 + start, 4 + start, 1)
+                health = await operator.health()
+                assert [damaged in fault.sentence for fault in health.faults] == [True]
+                found = await operator.events()
+                assert [event.id for event in found.events[-3:-1]] == [behind, before]
+                assert len(found.events) == 4 + start
+                assert [each.event_id for each in found.damaged] == [damaged]
+        assert log.read_text().count("stored event damaged, not routed") == 1
         assert not any(CHANGED.encode() in request.body for request in receiver.requests)
 
 

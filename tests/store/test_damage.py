@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
+from partnerbus.kernel.errors import ConfigurationError, EventDamaged, StoreUnavailable
 from partnerbus.model.delivery import DeliveryState, NewDelivery, Record, Settlement
 from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Store
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Ledger, Store
 from partnerbus.testing.store_contract.world import LEASE, REFUSED, claim_one, fill, owe, tried
 from tests.store.maker import EmbeddedMaker
 
@@ -34,9 +34,9 @@ async def look(maker: EmbeddedMaker, folder: Path) -> Found:
     except (StoreUnavailable, ConfigurationError) as error:
         return Found(said=[str(error)])
     try:
-        for call in (read_records(store), read_deliveries(store)):
+        for call in (read_records(store, found), read_deliveries(store, found)):
             try:
-                found.records += await call
+                await call
             except StoreUnavailable as error:
                 found.said.append(str(error))
     finally:
@@ -44,13 +44,23 @@ async def look(maker: EmbeddedMaker, folder: Path) -> Found:
     return found
 
 
-async def read_records(store: EmbeddedStore) -> list[Record]:
-    return list(await store.read("log", START, limit=RECORDS))
+async def read_records(store: EmbeddedStore, found: Found) -> None:
+    """Every record that can be read, past those that cannot."""
+    after: int | None = START
+    while after is not None:
+        try:
+            records = await store.read("log", after, limit=RECORDS)
+        except EventDamaged as error:
+            found.said.append(f"{DATABASE}: {error}")
+            after = error.position
+        else:
+            found.records += records
+            after = records[-1].position if records else None
 
 
-async def read_deliveries(store: EmbeddedStore) -> list[Record]:
-    found = await store.deliveries(DeliveryQuery(limit=RECORDS))
-    return [delivery.record for delivery in found if delivery.record is not None]
+async def read_deliveries(store: EmbeddedStore, found: Found) -> None:
+    every = await store.deliveries(DeliveryQuery(limit=RECORDS))
+    found.records += [delivery.record for delivery in every if delivery.record is not None]
 
 
 def garbage(page: bytes, chance: random.Random) -> bytes:
@@ -156,11 +166,25 @@ async def test_a_digit_that_changed_is_seen_in_the_closed_and_in_the_live_file(m
     store = await maker.reopen()
     change_digits(maker.folder / DATABASE, stored[5].event.id.encode())
     for _ in range(2):
-        with pytest.raises(StoreUnavailable, match=f"damaged .*position {stored[5].position} "):
-            await read_records(store)
-        assert stored[5] not in await read_deliveries(store)
+        assert list(await store.read("log", START)) == stored[:5]
+        with pytest.raises(EventDamaged, match=rf"position {stored[5].position} of log is damaged") as caught:
+            await store.read("log", stored[4].position)
+        assert (caught.value.log, caught.value.position) == ("log", stored[5].position)
+        assert list(await store.read("log", stored[5].position)) == stored[6:]
+        found = Found()
+        await read_deliveries(store, found)
+        assert found.records == [*stored[6:][::-1], *stored[:5][::-1]]
         store = await maker.reopen()
-    assert list(await store.read("log", START, limit=5)) == stored[:5]
+
+
+async def test_what_is_passed_over_stays_unrouted_in_the_ledger(maker: EmbeddedMaker) -> None:
+    store = await maker.open()
+    stored = await fill(store, 3)
+    first, second, third = (record.position for record in stored)
+    await store.advance("log", LIVE, first, owed=[], unmatched=1)
+    await store.advance("log", LIVE, second, owed=[], unmatched=0, after=first, damaged=1)
+    await store.advance("log", LIVE, third, owed=[], unmatched=0, after=second)
+    assert await store.ledger("log") == Ledger(log="log", accepted=3, unmatched=1, matched=1, unrouted=1)
 
 
 async def damaged_store(

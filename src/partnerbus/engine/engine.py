@@ -13,6 +13,8 @@ from partnerbus.engine.attempts import Attempts, Ended
 from partnerbus.engine.backpressure import Backpressure, Bounds
 from partnerbus.engine.bus_logs import BusLogs
 from partnerbus.engine.catalog import Catalog
+from partnerbus.engine.damage import SWEEP_EVERY as DAMAGE_SWEEP_EVERY
+from partnerbus.engine.damage import Damage
 from partnerbus.engine.disk_health import DiskHealth
 from partnerbus.engine.dispatcher import Dispatcher
 from partnerbus.engine.gates import Gates
@@ -38,7 +40,7 @@ from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import Claim, Redrive
 from partnerbus.model.exchange import TraceLevel
 from partnerbus.model.resources import ARCHIVE_LOGS, REPLAY_LOGS
-from partnerbus.store.protocol import AT_ONCE, START, Store
+from partnerbus.store.protocol import AT_ONCE, START, SharedStore, Store
 from partnerbus.targets.registry import Targets
 
 API_DESTINATION = ":api-destination/"
@@ -128,6 +130,7 @@ class Engine:
             admission=Admission(clock, gates, room or Room(), self._changed.set, shares.delivers),
             leases=leases,
         )
+        damage = Damage(catalog, clock, log)
         routing = Routing(
             store=store,
             match=matching.match,
@@ -139,6 +142,7 @@ class Engine:
             bus_logs=bus_logs,
             traces=traces,
             shares=shares,
+            damage=None if isinstance(store, SharedStore) else damage,
         )
         self._routers = Routers(routing, self._changed.set)
         self._replays = Replays(catalog, routing, replay_pace, self._changed)
@@ -170,6 +174,7 @@ class Engine:
             shares.sweep(Sweep("retention", SWEEP_EVERY, Retention(store, catalog, clock, log, keep).sweep)),
             Sweep("look", LOOK_EVERY, self.look),
             shares.sweep(Sweep("replays", REPLAYS_EVERY, self._replays.forget_old)),
+            shares.sweep(Sweep("damage", DAMAGE_SWEEP_EVERY, damage.sweep)),
             shares.sweep(Sweep("target health", FORGET_EVERY, self._health.sweep)),
             *sweeps,
         )

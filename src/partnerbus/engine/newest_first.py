@@ -2,19 +2,24 @@
 
 A log is read forwards, from a position on, and its positions may have gaps. So it is read in windows of
 positions from its head down: a window that gave too much is halved, one that gave little is doubled.
+
+What is damaged is left out, and whoever asks is told of it, perhaps more than once.
 """
 
 import heapq
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
+from partnerbus.kernel.errors import EventDamaged
 from partnerbus.model.delivery import Record
 from partnerbus.store.protocol import START, LogInfo, LogStore
 
 WINDOW = 256
 LIMIT = 256
+
+Tell = Callable[[EventDamaged], None]
 
 TICK = timedelta(microseconds=1)
 
@@ -32,7 +37,7 @@ class Mark(msgspec.Struct, frozen=True, order=True):
 
 
 async def newest_first(
-    store: LogStore, info: LogInfo, *, until: int | None = None, after: int = START
+    store: LogStore, info: LogInfo, *, until: int | None = None, after: int = START, tell: Tell
 ) -> AsyncIterator[Record]:
     """The records of a log with `after` < position <= `until`, the newest first."""
     high = info.head if until is None else min(until, info.head)
@@ -40,7 +45,7 @@ async def newest_first(
     window = WINDOW
     while high > low:
         floor = max(low, high - window)
-        found = await _whole_window(store, info.log, floor, high)
+        found = await _whole_window(store, info.log, floor, high, tell)
         if found is None:
             window = max(1, window // 2)
             continue
@@ -51,13 +56,26 @@ async def newest_first(
             window *= 2
 
 
-async def _whole_window(store: LogStore, log: str, floor: int, high: int) -> Sequence[Record] | None:
-    """Every record of a window; None if that is more than one read gives."""
-    found = await store.read(log, floor, until=high, limit=LIMIT)
-    if not found or found[-1].position == high or high - floor == 1:
-        return found
-    rest = await store.read(log, found[-1].position, until=high, limit=1)
-    return None if rest else found
+async def _whole_window(
+    store: LogStore, log: str, floor: int, high: int, tell: Tell
+) -> Sequence[Record] | None:
+    """Every record of a window; None if that is more than one read gives, or one between two damaged ones."""
+    found: list[Record] = []
+    place, is_read = floor, False
+    while place < high:
+        try:
+            more = await store.read(log, place, until=high, limit=1 if is_read else LIMIT)
+        except EventDamaged as damaged:
+            tell(damaged)
+            place, is_read = damaged.position, False
+            continue
+        if not more:
+            break
+        if is_read:
+            return None
+        found += more
+        place, is_read = more[-1].position, True
+    return found
 
 
 async def merged(
@@ -67,10 +85,11 @@ async def merged(
     before: Mark | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    tell: Tell,
 ) -> AsyncIterator[Record]:
     """The records of several logs, the newest first: those stored from `since` on and before `until`.
 
-    With `before`, only what comes behind that place.
+    With `before`, only what comes behind that place. `tell` hears of what is damaged on the way.
     """
     ends = [each for each in (until, before.stored_at + TICK if before else None) if each is not None]
     sources = {
@@ -79,6 +98,7 @@ async def merged(
             info,
             until=await store.seek(info.log, min(ends)) if ends else None,
             after=await store.seek(info.log, since) if since is not None else START,
+            tell=tell,
         )
         for info in logs
     }

@@ -14,6 +14,9 @@ A crash before step 4 repeats the step; repeating it after step 4 is impossible,
 What was born claimed and never attempted is due again when its lease ends. So each event is owed exactly
 once to each subscription that matches it when it is routed, and is once in each archive.
 
+A record that is not what was stored any more is passed over: the cursor moves past it alone, and it stays
+unrouted in the ledger. Where other nodes have it as it was stored, the step fails instead.
+
 `Router` knows nothing of other logs and ends where it is told to, so a cursor of another name with an end (a
 replay) is another instance. `Routers` holds the live ones: a log costs something only while it has news. A
 bounded number of steps runs at once, logs take turns step by step, and a log whose step failed waits a moment
@@ -29,13 +32,14 @@ import msgspec
 
 from partnerbus.engine.agenda import Agenda
 from partnerbus.engine.bus_logs import BusLogs
+from partnerbus.engine.damage import Damage
 from partnerbus.engine.dispatcher import Dispatcher, Wanted
 from partnerbus.engine.leases import LEASE
 from partnerbus.engine.matching import Match
 from partnerbus.engine.shares import Everything, Shares
 from partnerbus.engine.traces import Traces
 from partnerbus.kernel.clock import Clock
-from partnerbus.kernel.errors import CursorMoved
+from partnerbus.kernel.errors import CursorMoved, EventDamaged
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.telemetry import Log, Metrics
 from partnerbus.model.delivery import NewDelivery, Record, delivery_id
@@ -64,7 +68,7 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class Routing(msgspec.Struct, frozen=True, kw_only=True):
-    """What routers work with."""
+    """What routers work with. Without `damage` nothing is passed over."""
 
     store: Store
     match: Callable[[Record], Match]
@@ -76,6 +80,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     bus_logs: BusLogs
     traces: Traces
     shares: Shares = Everything()
+    damage: Damage | None = None
 
 
 class _Routed(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +111,13 @@ class Router:
         """Route one batch; False if there was nothing to route."""
         after = await self.position()
         log, end = self._cursor.log, self._cursor.end
-        records = await self._routing.store.read(log, after, until=end, limit=RECORDS_PER_BATCH)
+        try:
+            records = await self._routing.store.read(log, after, until=end, limit=RECORDS_PER_BATCH)
+        except EventDamaged as found:
+            if self._routing.damage is None:
+                raise
+            await self._pass_over(found, self._routing.damage)
+            return True
         if not records:
             return False
         routed = await self._match(records)
@@ -116,6 +127,20 @@ class Router:
         self.lanes = frozenset(delivery.lane for found in routed for delivery in found.deliveries)
         self._tell(routed)
         return True
+
+    async def _pass_over(self, found: EventDamaged, damage: Damage) -> None:
+        """Go on behind a record that nobody can read any more; the ledger goes on to count it as unrouted."""
+        await damage.note(found)
+        await self._routing.store.advance(
+            found.log,
+            self._cursor.name,
+            found.position,
+            owed=(),
+            unmatched=0,
+            after=self._position,
+            damaged=1,
+        )
+        self._position, self.lanes = found.position, frozenset()
 
     async def _match(self, records: Sequence[Record]) -> Sequence[_Routed]:
         routed: list[_Routed] = []

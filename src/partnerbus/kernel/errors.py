@@ -9,6 +9,7 @@ here stops the operation that met it. Each class's docstring is its default mess
         ├── StoreLocked         another process holds the data folder
         ├── StoreOverloaded     more is waiting for the disk than memory allows; try again
         ├── StoreUnavailable    the disk refused; nothing was acknowledged
+        │   └── EventDamaged    one stored event is not what was stored; others can be read
         ├── RevisionConflict    somebody else changed the resource first
         └── CursorMoved         somebody else has routed the log meanwhile
 """
@@ -39,6 +40,20 @@ class StoreOverloaded(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store cannot be written or read right now."""
+
+
+class EventDamaged(StoreUnavailable):
+    """A stored event is not what was stored any more."""
+
+    def __init__(self, log: str, position: int, event_id: str | None = None) -> None:
+        name = f"event {event_id}" if event_id is not None else "event"
+        super().__init__(
+            f"The {name} at position {position} of {log} is damaged: it is not what was put any more, so "
+            "nobody is sent it."
+        )
+        self.log = log
+        self.position = position
+        self.event_id = event_id
 
 
 class RevisionConflict(StoreError):

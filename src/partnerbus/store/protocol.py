@@ -12,7 +12,8 @@ Two strengths of commit:
   Forgetting leads to a repeat, never to a loss.
 
 Failures: `StoreOverloaded` (nothing was written, try again), `StoreUnavailable` (the disk refused, nothing
-was acknowledged), `RevisionConflict` (registry only), `CursorMoved` (`advance` only).
+was acknowledged), `EventDamaged` (`read` only), `RevisionConflict` (registry only), `CursorMoved` (`advance`
+only).
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -182,7 +183,8 @@ class LogStore(Protocol):
 
         It ends with the first record by which their details have `BYTES_AT_ONCE` together. With `wait` it
         returns only once there is at least one, or `until` is passed and none can come. No record appears
-        later at a position lower than one that was read.
+        later at a position lower than one that was read. It ends before a record that is not what was stored;
+        `EventDamaged` if that is the first: what is behind its position can be read.
         """
 
     async def read_by_minute(
@@ -240,6 +242,7 @@ class CursorStore(Protocol):
         kept: Sequence[Kept] = (),
         lease: timedelta = timedelta(seconds=60),
         after: int | None = None,
+        damaged: int = 0,
     ) -> Sequence[Claim]:
         """Commit, **ordered** and together: the owed deliveries, the kept records, and the cursor at `to`.
 
@@ -252,6 +255,9 @@ class CursorStore(Protocol):
 
         With `after` it is only done if the cursor is there: `CursorMoved`, and no change, if it is not. So
         what was matched against the records behind `after` is counted once, whoever else routes the log.
+
+        `damaged` counts the records that were passed over because they cannot be read any more: no rule was
+        asked, so the ledger goes on to count them as unrouted.
         """
 
 

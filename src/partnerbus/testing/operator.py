@@ -9,6 +9,8 @@ import aiohttp
 import msgspec
 
 from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, DeliveryView
+from partnerbus.api.admin.events import EventList
+from partnerbus.api.admin.health_views import Health
 from partnerbus.api.admin.logs import LedgerList
 from partnerbus.api.admin.status import Status
 from partnerbus.engine.shares import owner
@@ -37,6 +39,14 @@ class Operator:
         arn = arns.bus_arn(region, account, bus)
         found = await self._ask("GET", "/ledgers", LedgerList, {"bus": arn})
         return found.ledgers[0].ledger if found.ledgers else Ledger(log="")
+
+    async def health(self) -> Health:
+        """What is wrong, and the counts of everything."""
+        return await self._ask("GET", "/health", Health, {})
+
+    async def events(self) -> EventList:
+        """The latest hundred events, the newest first."""
+        return await self._ask("GET", "/events", EventList, {})
 
     async def status(self) -> Status:
         """What the node is and holds."""

@@ -10,13 +10,21 @@ from typing import Annotated
 
 import msgspec
 
-from partnerbus.api.admin.events import EventReader, EventView, mark_in, picked_logs, text_of_mark
+from partnerbus.api.admin.events import (
+    Damaged,
+    DamagedView,
+    EventReader,
+    EventView,
+    mark_in,
+    picked_logs,
+    text_of_mark,
+)
 from partnerbus.api.admin.logs import BusFilter
 from partnerbus.api.admin.patterns import read_pattern
 from partnerbus.api.admin.request import AdminRefused, Request
 from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.engine.matching import fields_of
-from partnerbus.engine.newest_first import Mark
+from partnerbus.engine.newest_first import Mark, Tell
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
 from partnerbus.model.resources import InputTransformer, Rule, RuleState, Target
@@ -98,7 +106,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """`gained` match only after, `lost` only before, `changed` at both times with another input.
 
-    What was looked at was stored from `oldest_at` to `newest_at`.
+    What was looked at was stored from `oldest_at` to `newest_at`. `damaged` are those that cannot be read;
+    the next page may name some of them again.
     """
 
     looked_at: int
@@ -111,13 +120,14 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
     differences: list[Difference]
     next: str | None
+    damaged: list[DamagedView]
 
 
 async def run_backtest(sight: Sight, request: Request) -> BacktestResult:
     wanted = request.body_as(Backtest)
     rule = _rule(sight, wanted)
     test = _Test(sight, wanted, rule)
-    async for record in _events(sight, wanted, rule):
+    async for record in _events(sight, wanted, rule, test.damaged.meet):
         test.look_at(record)
         if test.looked_at == wanted.limit:
             return test.result(text_of_mark(Mark.of(record)))
@@ -131,6 +141,7 @@ class _Test:
         if wanted.pattern is None and (rule is None or wanted.input is None):
             raise AdminRefused("say what to try: a pattern, or a rule with another pattern or input")
         self._reader = EventReader(sight)
+        self.damaged = Damaged(self._reader)
         self._samples = wanted.samples
         self._rule = rule
         old = rule.pattern if rule is not None and rule.state is not RuleState.DISABLED else None
@@ -201,6 +212,7 @@ class _Test:
             changed=self._changed,
             differences=self._differences,
             next=following,
+            damaged=self.damaged.views(),
         )
 
 
@@ -225,7 +237,7 @@ def _matcher(pattern: str | None) -> Callable[[Event], bool]:
     return lambda event: bool(index.match(fields_of(event)))
 
 
-async def _events(sight: Sight, wanted: Backtest, rule: Rule | None) -> AsyncIterator[Record]:
+async def _events(sight: Sight, wanted: Backtest, rule: Rule | None, tell: Tell) -> AsyncIterator[Record]:
     """The events to try it on: of an archive, or of the bus, which is the rule's."""
     on: BusFilter = wanted
     if rule is not None:
@@ -236,12 +248,12 @@ async def _events(sight: Sight, wanted: Backtest, rule: Rule | None) -> AsyncIte
         if archive is None:
             raise AdminRefused(f"there is no archive {wanted.archive}, or several; say whose, and where", 404)
         async for record in sight.newest_of_archive(
-            archive, before=before, since=wanted.since, until=wanted.before
+            archive, before=before, since=wanted.since, until=wanted.before, tell=tell
         ):
             yield record
         return
     logs = await picked_logs(sight, on)
-    async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before):
+    async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before, tell=tell):
         yield record
 
 

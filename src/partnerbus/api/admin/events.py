@@ -11,7 +11,8 @@ from partnerbus.api.admin.patterns import read_pattern
 from partnerbus.api.admin.request import AdminRefused, Request
 from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.engine.matching import fields_of
-from partnerbus.engine.newest_first import Mark
+from partnerbus.engine.newest_first import Mark, Tell
+from partnerbus.kernel.errors import EventDamaged
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
 from partnerbus.patterns import PatternIndex
@@ -84,12 +85,28 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     detail: msgspec.Raw
 
 
+class DamagedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored event that cannot be read: it is not what was put any more.
+
+    `event_id` is None for a copy that was kept, forwarded or replayed.
+    """
+
+    bus: str | None
+    log: str
+    position: int
+    event_id: str | None
+
+
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
-    """`next` is the `after` of the next page, None on the last; `looked_at` how many this page cost."""
+    """`next` is the `after` of the next page, None on the last; `looked_at` how many this page cost.
+
+    `damaged` are those that it met; the next page may name some of them again.
+    """
 
     events: list[EventView]
     next: str | None
     looked_at: int
+    damaged: list[DamagedView] = []
 
 
 class WhichBus(BusFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,17 +115,19 @@ class WhichBus(BusFilter, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 async def list_events(sight: Sight, request: Request) -> EventList:
     wanted = request.query_as(EventPage)
-    picks, found = wanted.picker(), _newest(sight, wanted)
     events: list[EventView] = []
     looked_at = 0
     reader = EventReader(sight)
+    damaged = Damaged(reader)
+    picks, found = wanted.picker(), _newest(sight, wanted, damaged.meet)
     async for record in found:
         looked_at += 1
         if picks(record.event):
             events.append(reader.view(record))
         if len(events) == wanted.limit or looked_at == LOOKED_AT_MOST:
-            return EventList(events=events, next=text_of_mark(Mark.of(record)), looked_at=looked_at)
-    return EventList(events=events, next=None, looked_at=looked_at)
+            following = text_of_mark(Mark.of(record))
+            return EventList(events=events, next=following, looked_at=looked_at, damaged=damaged.views())
+    return EventList(events=events, next=None, looked_at=looked_at, damaged=damaged.views())
 
 
 async def show_event(sight: Sight, request: Request) -> EventView:
@@ -116,12 +135,12 @@ async def show_event(sight: Sight, request: Request) -> EventView:
     return EventReader(sight).view(record, most=record_bytes(record))
 
 
-async def _newest(sight: Sight, wanted: EventPage) -> AsyncIterator[Record]:
+async def _newest(sight: Sight, wanted: EventPage, tell: Tell) -> AsyncIterator[Record]:
     logs = await picked_logs(sight, wanted)
     if len(logs) > LOGS_AT_MOST:
         raise AdminRefused(f"there are {len(logs)} buses; say which one, with bus, account or region")
     before = mark_in(wanted.after) if wanted.after is not None else None
-    async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before):
+    async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before, tell=tell):
         yield record
 
 
@@ -145,7 +164,7 @@ async def find_event(sight: Sight, event_id: str, wanted: BusFilter) -> Record:
             return record
     if len(buses) <= LOGS_AT_MOST:
         looked_at = 0
-        async for record in sight.newest(buses):
+        async for record in sight.newest(buses, tell=lambda _: None):
             looked_at += 1
             if record.event.id == event_id:
                 return record
@@ -189,6 +208,29 @@ class EventReader:
             replay=event.replay_name,
             detail_bytes=len(event.detail),
             detail=msgspec.Raw(event.detail if len(event.detail) <= most else b"null"),
+        )
+
+
+class Damaged:
+    """What a search met that cannot be read, each once."""
+
+    def __init__(self, reader: EventReader) -> None:
+        self._reader = reader
+        self._met: dict[tuple[str, int], EventDamaged] = {}
+
+    def meet(self, found: EventDamaged) -> None:
+        self._met[found.log, found.position] = found
+
+    def views(self) -> list[DamagedView]:
+        return [self._view(each) for each in self._met.values()]
+
+    def _view(self, found: EventDamaged) -> DamagedView:
+        bus = self._reader.bus(found.log)
+        return DamagedView(
+            bus=bus.arn if bus is not None else None,
+            log=found.log,
+            position=found.position,
+            event_id=found.event_id,
         )
 
 

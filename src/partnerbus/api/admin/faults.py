@@ -1,10 +1,11 @@
-"""What needs somebody: events that wait to be routed, targets that fail, sources that are about to go."""
+"""What needs somebody: events that are not routed, targets that fail, sources that are about to go."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from partnerbus.api.admin.health_views import BusHealth, Fault, TargetHealth
-from partnerbus.model.resources import PartnerSource
+from partnerbus.api.admin.sight import BusRef
+from partnerbus.model.resources import DamagedEvent, PartnerSource
 
 EXPIRES_SOON = timedelta(days=3)
 
@@ -16,6 +17,7 @@ def faults(
     buses: Sequence[BusHealth],
     targets: Sequence[TargetHealth],
     sources: Sequence[PartnerSource],
+    damaged: Iterable[tuple[BusRef, DamagedEvent]],
     now: datetime,
 ) -> Iterator[Fault]:
     """Every fault: of the node's first, then of targets, then of sources."""
@@ -23,6 +25,13 @@ def faults(
         if bus.counts.lag_seconds >= LATE.total_seconds():
             sentence = f"Events have waited {bus.counts.lag_seconds:.0f} seconds to be routed."
             yield Fault(subject=bus.arn, account=bus.account, sentence=sentence, since=None)
+    for on, event in damaged:
+        name = f"The event {event.event_id}" if event.event_id is not None else "An event"
+        sentence = (
+            f"{name} (position {event.position}) was changed by the disk before any rule was asked: "
+            "it reaches nobody, and has to be put again."
+        )
+        yield Fault(subject=on.arn, account=on.account, sentence=sentence, since=event.found_at)
     for target in targets:
         if (ailment := _ailment(target)) is not None:
             since = target.disabled_at or target.failing_since or target.owed.failed_at

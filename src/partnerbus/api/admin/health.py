@@ -60,7 +60,7 @@ async def show_health(sight: Sight, _request: Request) -> Health:
     doctor = await Doctor.of(sight)
     buses = [await doctor.bus(bus, log, ledger) for bus, log, ledger in await _buses(sight, BusFilter())]
     rules = list(sight.rules())
-    found = faults(buses, doctor.targets(rules), list(sight.sources()), sight.now())
+    found = faults(buses, doctor.targets(rules), list(sight.sources()), sight.damaged_events(), sight.now())
     return Health(
         now=sight.now(),
         counted_since=sight.counted_since,

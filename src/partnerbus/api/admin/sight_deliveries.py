@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from partnerbus.api.admin.request import AdminServices
-from partnerbus.api.admin.sight_events import EventSight
+from partnerbus.api.admin.sight_events import EventSight, read_sound
 from partnerbus.engine.tallies import Minute, Tally
 from partnerbus.kernel.ids import derived_id
 from partnerbus.model.arns import Arn
@@ -130,7 +130,7 @@ class DeliverySight(EventSight):
     async def lag_seconds(self, log: str) -> float:
         """How long ago the oldest event of a log was stored that is not routed yet."""
         cursor = await self._services.store.cursor(log, LIVE)
-        for record in await self._services.store.read(log, cursor, limit=1):
+        for record in await read_sound(self._services.store, log, cursor, 1):
             return max(0.0, (self.now() - record.stored_at).total_seconds())
         return 0.0
 

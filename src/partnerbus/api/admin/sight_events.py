@@ -7,7 +7,8 @@ from datetime import datetime
 
 from partnerbus.api.admin.sight_registry import RegistrySight
 from partnerbus.api.admin.viewer import OPERATOR
-from partnerbus.engine.newest_first import Mark, merged
+from partnerbus.engine.newest_first import Mark, Tell, merged
+from partnerbus.kernel.errors import EventDamaged
 from partnerbus.model.arns import Arn
 from partnerbus.model.bus_log import BusLogRecord
 from partnerbus.model.delivery import Record
@@ -110,11 +111,12 @@ class EventSight(RegistrySight):
         before: Mark | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        tell: Tell,
     ) -> AsyncIterator[Record]:
         """The events of those of `logs` that are the viewer's, the newest first; as `newest_first.merged`."""
         wanted = set(logs)
         own = [info for info in await self.logs() if info.log in wanted]
-        records = merged(self._services.store, own, before=before, since=since, until=until)
+        records = merged(self._services.store, own, before=before, since=since, until=until, tell=tell)
         async for record in _in_turns(records):
             yield record
 
@@ -125,11 +127,12 @@ class EventSight(RegistrySight):
         before: Mark | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
+        tell: Tell,
     ) -> AsyncIterator[Record]:
         """The copies in an archive of the viewer's, the newest first."""
         assert self.viewer.is_own(archive.account)
         infos = [info for info in await self._services.store.logs() if info.log == archive.log]
-        records = merged(self._services.store, infos, before=before, since=since, until=until)
+        records = merged(self._services.store, infos, before=before, since=since, until=until, tell=tell)
         async for record in _in_turns(records):
             yield record
 
@@ -145,7 +148,7 @@ class EventSight(RegistrySight):
             record
             for log, place in places.items()
             if log in own
-            for record in await store.read(log, place, limit=limit)
+            for record in await read_sound(store, log, place, limit)
         ]
 
     async def arrived(self, places: Mapping[str, int], limit: int) -> Sequence[Record]:
@@ -156,7 +159,7 @@ class EventSight(RegistrySight):
         own = self.buses_by_log(list(places))
         store, leaving = self._services.store, asyncio.create_task(self._services.leaving.wait())
         reads = [
-            asyncio.create_task(_read(store, log, place, limit))
+            asyncio.create_task(read_sound(store, log, place, limit, wait=True))
             for log, place in places.items()
             if log in own
         ]
@@ -178,5 +181,12 @@ async def _in_turns(records: AsyncIterator[Record]) -> AsyncIterator[Record]:
         yield record
 
 
-async def _read(store: Store, log: str, place: int, limit: int) -> Sequence[Record]:
-    return await store.read(log, place, limit=limit, wait=True)
+async def read_sound(
+    store: Store, log: str, place: int, limit: int, *, wait: bool = False
+) -> Sequence[Record]:
+    """As `Store.read`, past what is damaged."""
+    while True:
+        try:
+            return await store.read(log, place, limit=limit, wait=wait)
+        except EventDamaged as found:
+            place = found.position

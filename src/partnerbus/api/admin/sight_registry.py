@@ -9,6 +9,7 @@ import msgspec
 from partnerbus.api.admin.request import AdminServices
 from partnerbus.api.admin.viewer import OPERATOR, Viewer
 from partnerbus.engine.accounts import ACCOUNT_ID
+from partnerbus.engine.damage import damaged_events
 from partnerbus.engine.target_health import failing_targets
 from partnerbus.model import arns
 from partnerbus.model.resources import (
@@ -18,6 +19,7 @@ from partnerbus.model.resources import (
     Archive,
     Connection,
     ConnectionState,
+    DamagedEvent,
     EventBus,
     FailingTarget,
     PartnerSource,
@@ -161,6 +163,12 @@ class RegistrySight:
 
     def failing_targets(self) -> Iterator[FailingTarget]:
         return (each for each in failing_targets(self._services.catalog) if self.viewer.is_own(each.account))
+
+    def damaged_events(self) -> Iterator[tuple[BusRef, DamagedEvent]]:
+        """The events on buses of the viewer's that the disk has changed before they were routed."""
+        every = list(damaged_events(self._services.catalog))
+        own = self.buses_by_log([each.log for each in every])
+        return ((own[each.log], each) for each in every if each.log in own)
 
     async def set_sharing(self, source: PartnerSource, errors: bool) -> PartnerSource:
         """Let the partner of a source, of which the viewer is the customer, see errors, or not."""

@@ -51,8 +51,10 @@ from partnerbus.model.resources.global_endpoints import (
     endpoint_key,
 )
 from partnerbus.model.resources.progress import (
+    DAMAGED_EVENTS,
     PENDING_RESET_KEY,
     SCHEDULE_PROGRESS_KEY,
+    DamagedEvent,
     FailingTarget,
     PendingReset,
     ScheduleProgress,
@@ -86,6 +88,7 @@ from partnerbus.model.resources.webhooks import (
 __all__ = [
     "ARCHIVE_LOGS",
     "CANCELLABLE",
+    "DAMAGED_EVENTS",
     "MANAGED_BY",
     "PENDING_RESET_KEY",
     "REPLAY_LOGS",
@@ -101,6 +104,7 @@ __all__ = [
     "Connection",
     "ConnectionParameter",
     "ConnectionState",
+    "DamagedEvent",
     "EndpointHealth",
     "EventBus",
     "FailingTarget",
@@ -155,6 +159,7 @@ AnyResource = (
     | GlobalEndpoint
     | Archive
     | Replay
+    | DamagedEvent
     | FailingTarget
     | ScheduleProgress
     | PendingReset

@@ -4,6 +4,9 @@ from datetime import datetime
 
 from partnerbus.model.resources.resource import Resource
 
+DAMAGED_EVENTS = "damaged-event:"
+"""The prefix of the keys of damaged events."""
+
 SCHEDULE_PROGRESS_KEY = "schedule-progress"
 PENDING_RESET_KEY = "pending-reset"
 
@@ -29,6 +32,22 @@ class FailingTarget(Resource, frozen=True, kw_only=True, tag="failing-target"):
     @property
     def key(self) -> str:
         return failing_target_key(self.account, self.region, self.arn)
+
+
+class DamagedEvent(Resource, frozen=True, kw_only=True, tag="damaged-event"):
+    """An event that the disk has changed before any rule was asked: the router has passed it over.
+
+    `event_id` is None for a copy that was forwarded or replayed.
+    """
+
+    log: str
+    position: int
+    event_id: str | None
+    found_at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"{DAMAGED_EVENTS}{self.log}:{self.position}"
 
 
 class ScheduleProgress(Resource, frozen=True, kw_only=True, tag="schedule-progress"):

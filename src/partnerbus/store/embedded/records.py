@@ -1,7 +1,7 @@
 """Records: appending, keeping, reading, seeking, trimming."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from hashlib import blake2b
@@ -11,9 +11,12 @@ from zlib import crc32
 
 import msgspec
 
+from partnerbus.kernel.errors import EventDamaged
 from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.kernel.ids import ID_BYTES, id_text
 from partnerbus.model.delivery import DeliveryState, NewRecord, Record
 from partnerbus.model.event import decode_event, minute_of
+from partnerbus.model.resources import REPLAY_LOGS
 from partnerbus.store.embedded.amounts import at_once, detail_bytes
 from partnerbus.store.embedded.database import from_micros
 from partnerbus.store.embedded.seen import Seen
@@ -67,6 +70,32 @@ def make_record(log: str, row: tuple[int, int, str | None, bytes, int]) -> Recor
     return Record(
         log=log, position=position, stored_at=from_micros(stored_at), event=decode_event(body), via=via
     )
+
+
+def sound_records(
+    connection: sqlite3.Connection, log: str, rows: Iterable[tuple[int, int, str | None, bytes, int]]
+) -> Iterator[Record]:
+    """The records in rows, up to the first that is damaged; `EventDamaged` if nothing is before it."""
+    is_first = True
+    for row in rows:
+        try:
+            record = make_record(log, row)
+        except msgspec.DecodeError:
+            if is_first:
+                raise EventDamaged(log, row[0], _event_id(connection, row[0])) from None
+            return
+        is_first = False
+        yield record
+
+
+def _event_id(connection: sqlite3.Connection, position: int) -> str | None:
+    """The id of the event at `position` without its body; None for a copy, which is stored by another one."""
+    found = connection.execute(
+        "SELECT r.dedup_id FROM records r JOIN logs l ON l.id = r.log "
+        "WHERE r.position = ? AND r.via IS NULL AND r.minute IS NULL AND l.name NOT LIKE ?",
+        (position, f"{REPLAY_LOGS}%"),
+    ).fetchone()
+    return id_text(found[0]) if found is not None and len(found[0]) == ID_BYTES else None
 
 
 # -- append ------------------------------------------------------------------------------------------------
@@ -298,7 +327,7 @@ def read_records(
         (log, after, until, limit),
     )
     with closing(found):
-        return at_once((make_record(log, row) for row in found), detail_bytes)
+        return at_once(sound_records(connection, log, found), detail_bytes)
 
 
 _BY_MINUTE = (

@@ -34,6 +34,7 @@ class Advancing(msgspec.Struct, frozen=True, gc=False):
     leased_until: int
     at_hand: Mapping[int, Record] | None
     after: int | None = None
+    damaged: int = 0
 
 
 class Advanced(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +162,7 @@ def _count_routed(connection: sqlite3.Connection, log: Log, before: int, command
         (log.id, before, command.to),
     ).fetchone()
     log.unmatched += command.unmatched
-    log.matched += routed - command.unmatched
+    log.matched += routed - command.unmatched - command.damaged
 
 
 def cursor(connection: sqlite3.Connection, log: str, name: str) -> int:

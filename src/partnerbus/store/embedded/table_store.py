@@ -204,10 +204,11 @@ class TableStore:
         kept: Sequence[Kept] = (),
         lease: timedelta = timedelta(seconds=60),
         after: int | None = None,
+        damaged: int = 0,
     ) -> Sequence[Claim]:
         """See `CursorStore.advance`."""
         now, until, at_hand = self._now(), self._until(lease), self._at_hand(log, owed)
-        command = routing.Advancing(log, name, to, owed, unmatched, kept, now, until, at_hand, after)
+        command = routing.Advancing(log, name, to, owed, unmatched, kept, now, until, at_hand, after, damaged)
         done = await self._commits.submit(routing.ADVANCE, command)
         return done.claims
 
