@@ -59,6 +59,19 @@ async def test_another_input_is_shown_beside_the_old_one(desk: Desk) -> None:
     assert (again.changed, again.differences[0].sends[0].after) == (2, "1")
 
 
+async def test_what_differs_far_behind_what_is_shown_is_counted(desk: Desk) -> None:
+    hook = await desk.webhook(ANN, "hook")
+    long = {"template": '{"long": <long>, "n": 1}', "paths": {"long": "$.detail.long"}}
+    transformer = {"InputTemplate": long["template"], "InputPathsMap": long["paths"]}
+    await desk.rule(ANN, "default", "r", {"source": ["own"]}, hook, InputTransformer=transformer)
+    await desk.put_own(ANN, {"long": "x" * 20_000})
+    other = long | {"template": '{"long": <long>, "n": 2}'}
+    found = await backtest(desk, rule="r", input=other)
+    (send,) = found.differences[0].sends
+    assert (found.changed, send.differs, send.before == send.after) == (1, True, True)
+    assert (await backtest(desk, rule="r", input=long)).changed == 0
+
+
 async def test_a_new_pattern_on_a_bus_in_pages(desk: Desk) -> None:
     await prepare(desk)
     pages: list[BacktestResult] = []

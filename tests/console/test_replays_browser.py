@@ -108,7 +108,8 @@ async def test_a_changed_rule_is_backtested_and_saved(desk: Desk, browser: Brows
         assert '"detail-type": "order.placed"' in await sent.locator("pre >> nth=0").inner_text()
         assert json.loads(await sent.locator("pre >> nth=1").inner_text()) == {"order": 4}
         if os.environ.get("PARTNERBUS_PICTURES"):
-            await screen.shoot(PICTURES / "backtest.png")
+            await page.evaluate("document.querySelector('#found').scrollIntoView()")
+            await screen.shoot(PICTURES / "backtest.png", full=False)
         await page.click("text=Save the pattern")
         await page.wait_for_selector("[role=status]:has-text('The pattern is saved.')")
         assert json.loads(await page.input_value("#field-pattern")) == json.loads(paid(4))
@@ -261,6 +262,19 @@ async def test_these_pages_can_be_used_by_everybody(desk: Desk, browser: Browser
         await page.click("text=Run the backtest")
         await page.wait_for_selector("[role=alert]")
         await judge(screen, "a refusal")
+        assert screen.complaints == []
+
+
+async def test_what_only_the_operator_sees_fits_on_a_phone(desk: Desk, browser: Browser) -> None:
+    await furnish(desk)
+    async with open_screen(browser, desk, size=PHONE, scheme="dark") as screen:
+        await screen.sign_in(None)
+        for path in PATHS:
+            await screen.go(path)
+            assert (path, ANN in await screen.page.inner_text("main")) == (path, True)
+            width = await screen.page.evaluate("document.documentElement.scrollWidth")
+            assert (path, width) == (path, PHONE[0])
+        assert await screen.violations() == []
         assert screen.complaints == []
 
 

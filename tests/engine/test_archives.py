@@ -143,6 +143,17 @@ async def test_each_copy_is_kept_for_the_days_that_the_archive_says(world: World
     assert await world.store.read(bus.log, START) == []
 
 
+@pytest.mark.parametrize("days", [1_000_000, 2**31 - 1])
+async def test_more_days_than_a_clock_can_go_back_are_for_ever(world: World, days: int) -> None:
+    bus = await world.bus()
+    archive = await archive_of(world, bus, retention_days=days)
+    (record,) = await world.put(bus)
+    await world.advance(DAY)
+    await sweep(world)
+    assert await archived(world, archive) == [record.event]
+    assert await world.store.read(bus.log, START) == []
+
+
 async def test_a_deleted_archive_gives_its_room_back(world: World) -> None:
     bus = await world.bus()
     archive = await archive_of(world, bus)

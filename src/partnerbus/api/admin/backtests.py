@@ -84,10 +84,14 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WouldSend(msgspec.Struct, frozen=True, kw_only=True):
-    """What a target would get, cut: the body before and after; None for nothing, `error` for why."""
+    """What a target would get, cut: the body before and after; None for nothing, `error` for why.
+
+    `differs` is said of the bodies as they are whole.
+    """
 
     target: str
     target_arn: str
+    differs: bool
     before: str | None
     after: str | None
     error_before: str | None
@@ -169,7 +173,7 @@ class _Test:
         self._before += was
         self._after += is_now
         sends = self._sends(record, was, is_now) if was != is_now or (was and self._has_new_input) else []
-        changed = was and is_now and any(each.before != each.after for each in sends)
+        changed = was and is_now and any(each.differs for each in sends)
         self._gained += is_now and not was
         self._lost += was and not is_now
         self._changed += changed
@@ -191,8 +195,9 @@ class _Test:
                 WouldSend(
                     target=old.id,
                     target_arn=old.arn,
-                    before=before,
-                    after=after,
+                    differs=before != after,
+                    before=_cut(before),
+                    after=_cut(after),
                     error_before=error_before,
                     error_after=error_after,
                 )
@@ -221,12 +226,16 @@ def _with_input(target: Target, wanted: Backtest) -> Target:
     return wanted.input.on(target) if wanted.input is not None and is_meant else target
 
 
-def _made(target: Target, record: Record, rule: Rule) -> tuple[str | None, str | None]:
+def _made(target: Target, record: Record, rule: Rule) -> tuple[bytes | None, str | None]:
     """What a target would get, and why it would get nothing."""
     made = compile_input(target).select(record, rule)
     if isinstance(made, TransformError):
         return None, made.message
-    return made[:INPUT_SHOWN_BYTES].decode("utf-8", "ignore"), None
+    return made, None
+
+
+def _cut(body: bytes | None) -> str | None:
+    return None if body is None else body[:INPUT_SHOWN_BYTES].decode("utf-8", "ignore")
 
 
 def _matcher(pattern: str | None) -> Callable[[Event], bool]:

@@ -18,6 +18,10 @@ MANAGED_BY = "prod.vhs.events.aws.internal"
 """Who manages the rules of archives (recalled)."""
 
 
+FOR_EVER_DAYS = 365_000
+"""A thousand years. The service's model bounds the days of an archive by 32 bits alone."""
+
+
 class Archive(Resource, frozen=True, kw_only=True, tag="archive"):
     """What a bus got after position `since` and matches `pattern` (None: everything) is copied to `log`.
 
@@ -52,8 +56,8 @@ class Archive(Resource, frozen=True, kw_only=True, tag="archive"):
 
     @property
     def retention(self) -> timedelta | None:
-        """How long a copy is kept; None: for ever."""
-        return timedelta(days=self.retention_days) if self.retention_days else None
+        """How long a copy is kept; None: for ever, which is also what no clock can go back by."""
+        return timedelta(days=self.retention_days) if 0 < self.retention_days < FOR_EVER_DAYS else None
 
     @property
     def rule_name(self) -> str:
