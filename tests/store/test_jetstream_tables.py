@@ -55,7 +55,9 @@ class Sent:
     def heard(self, *, by_sender: bool = False) -> Heard:
         done: Any = None
         calls = [Call(verb, given, 0, done, ManualClock().now()) for verb, given in self.commands]
-        return Heard(self.sequence, decode_message(self.payload), 1, calls if by_sender else None)
+        return Heard(
+            self.sequence, self.sequence, decode_message(self.payload), 1, calls if by_sender else None
+        )
 
 
 # -- any commands ------------------------------------------------------------------------------------------
@@ -267,10 +269,10 @@ def test_what_was_run_before_the_disk_refused_is_not_taken_for_a_repeat(
 ) -> None:
     commit, refusals = ReadModel._commit, [DISK_FULL] * 3
 
-    def refuse_the_last(model: ReadModel, sequence: int) -> None:
-        if sequence == order[-1].sequence and refusals:
+    def refuse_the_last(model: ReadModel, last: Heard) -> None:
+        if last.sequence == order[-1].sequence and refusals:
             raise refusals.pop()
-        commit(model, sequence)
+        commit(model, last)
 
     monkeypatch.setattr(ReadModel, "_commit", refuse_the_last)
     fails = [(ADVANCE, owing(99, to=99))]
@@ -296,10 +298,10 @@ def test_a_disk_that_refuses_to_undo_and_then_to_read_leaves_no_blank_tables(
 ) -> None:
     commit, forget, refusals = ReadModel._commit, Tables.forget, [DISK_FULL] * 2
 
-    def refuse(model: ReadModel, sequence: int) -> None:
+    def refuse(model: ReadModel, last: Heard) -> None:
         if refusals:
             raise refusals.pop()
-        commit(model, sequence)
+        commit(model, last)
 
     def refuse_to_read(tables: Tables) -> None:
         if refusals:

@@ -38,12 +38,14 @@ async def current_tables(session: Session, stream: Stream, path: Path, log: Log)
     model = await asyncio.to_thread(open_tables, path, stream.id)
     if model.applied > state.last_seq:
         log.error("the stream has lost what was acknowledged", sequence=state.last_seq, ours=model.applied)
-    if _leads_on(model, state):
+    if _leads_on(model, state) and await _is_same(stream, model):
         return model
     await asyncio.to_thread(_throw_away, model)
     copied = await fetch_newest(Shelf(session, stream), path)
     model = await asyncio.to_thread(open_tables, path, stream.id)
-    if model.applied != copied or not _leads_on(model, await stream.state()):
+    state = await stream.state()
+    leads_on = _leads_on(model, state) and (model.applied < state.first_seq or await _is_same(stream, model))
+    if model.applied != copied or not leads_on:
         model.connection.close()
         raise StoreUnavailable(
             f"The stream {stream.name} begins behind every copy of the tables: "
@@ -55,6 +57,11 @@ async def current_tables(session: Session, stream: Stream, path: Path, log: Log)
 
 def _leads_on(model: ReadModel, state: StreamState) -> bool:
     return state.first_seq - 1 <= model.applied <= state.last_seq
+
+
+async def _is_same(stream: Stream, model: ReadModel) -> bool:
+    """Whether the tables follow from this stream, and not from what it was before a backup was restored."""
+    return not model.taken_at or await stream.taken_at(model.applied) == model.taken_at
 
 
 def _throw_away(model: ReadModel) -> None:

@@ -9,7 +9,7 @@ is missing was purged: then this node's tables are too old, and only a copy help
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from partnerbus.kernel.errors import PartnerbusError, StoreUnavailable
 from partnerbus.store.jetstream.commands import Message, decode_message
 from partnerbus.store.jetstream.read_model import UnknownCommand
 from partnerbus.store.jetstream.session import ApiError, Session
+from partnerbus.store.jetstream.stream import Stream
 
 PULL = 64
 """How many messages are asked for at a time; the next ones when half of them are there."""
@@ -29,6 +30,9 @@ SILENCE = 2.5 * HEARTBEAT
 """After so long without a sign of life the consumer is gone."""
 
 PULL_LASTS = timedelta(seconds=30)
+LOST_AFTER = timedelta(seconds=10)
+"""After so long a leader has read what it has: what is not there is lost."""
+
 UNUSED = timedelta(minutes=1)
 """After so long without us the server forgets the consumer."""
 
@@ -40,7 +44,7 @@ LAST_PART_HEADER = "Nats-Batch-Commit"
 
 
 class Gap(PartnerbusError):
-    """The stream no longer has what comes next for this node: start it again, and it takes a copy."""
+    """The stream no longer has what comes next for this node, or what came last."""
 
 
 class _Consumer(msgspec.Struct):
@@ -48,37 +52,41 @@ class _Consumer(msgspec.Struct):
 
 
 class Place(NamedTuple):
-    """Where a message stands: in the stream, and among what its consumer sent."""
+    """Where a message stands: in the stream, and among what its consumer sent; when the stream took it."""
 
     sequence: int
     number: int
+    taken_at: int
 
 
 def place_of(reply: str) -> Place:
     """What JetStream writes into the reply subject; newer servers may write a domain and an account first."""
     tokens = reply.split(".")
     first = 5 if len(tokens) < 11 else 7
-    return Place(int(tokens[first]), int(tokens[first + 1]))
+    return Place(*map(int, tokens[first : first + 3]))
 
 
 class Follower:
     """Reads the stream behind the sequence `after`; `run` must run.
 
-    `heard` is called with each message: the sequence of its last part, the message, and its bytes. While
-    `has_room` is false no more is asked for.
+    `taken_at` is when the stream took the message `after`. `heard` is called with each message: the place of
+    its last part, the message, and its bytes. While `has_room` is false no more is asked for.
     """
 
     def __init__(
         self,
         session: Session,
-        stream: str,
+        stream: Stream,
         after: int,
-        heard: Callable[[int, Message, int], None],
+        taken_at: int,
+        heard: Callable[[Place, Message, int], None],
         has_room: Callable[[], bool],
     ) -> None:
         self._session = session
         self._stream = stream
         self._after = after
+        self._taken_at = taken_at
+        self._lost_since: datetime | None = None
         self._heard = heard
         self._has_room = has_room
         self._inbox = ""
@@ -97,7 +105,7 @@ class Follower:
                 await self._follow()
             except (ApiError, StoreUnavailable, nats.errors.Error, OSError) as error:
                 if isinstance(error, ApiError) and error.is_not_found:
-                    raise StoreUnavailable(f"The stream {self._stream} is gone.") from None
+                    raise StoreUnavailable(f"The stream {self._stream.name} is gone.") from None
                 await self._session.clock.sleep(PAUSE)
 
     def begin_anew(self) -> None:
@@ -110,6 +118,7 @@ class Follower:
         self._number = self._asked = 0
         self._parts = []
         self._is_broken.clear()
+        await self._look_back()
         self._consumer = await self._make_consumer()
         subscription = await self._session.subscribe(self._inbox, self._receive)
         try:
@@ -124,6 +133,26 @@ class Follower:
         if self._error is not None:
             raise self._error
 
+    async def _look_back(self) -> None:
+        """Raise `Gap` if the stream has another message where the last one was, or for long none at all."""
+        if not self._taken_at:
+            return
+        taken_at = await self._stream.taken_at(self._after)
+        if taken_at == self._taken_at or (taken_at is None and await self._reaches()):
+            self._lost_since = None
+            return
+        now = self._session.clock.now()
+        self._lost_since = self._lost_since or now
+        if taken_at is None and now < self._lost_since + LOST_AFTER:
+            raise StoreUnavailable(f"The stream {self._stream.name} is shorter than it was.")
+        raise Gap(
+            f"The stream {self._stream.name} has been put back to what it was before message {self._after}: "
+            "start the node again, and it begins anew with what there is."
+        )
+
+    async def _reaches(self) -> bool:
+        return (await self._stream.state()).last_seq >= self._after
+
     async def _make_consumer(self) -> str:
         configuration = {
             "deliver_policy": "by_start_sequence",
@@ -134,8 +163,8 @@ class Follower:
             "num_replicas": 1,
             "inactive_threshold": _nanoseconds(UNUSED),
         }
-        body = {"stream_name": self._stream, "config": configuration}
-        return (await self._session.call(f"CONSUMER.CREATE.{self._stream}", body, _Consumer)).name
+        body = {"stream_name": self._stream.name, "config": configuration}
+        return (await self._session.call(f"CONSUMER.CREATE.{self._stream.name}", body, _Consumer)).name
 
     async def _wait(self) -> None:
         with suppress(TimeoutError):
@@ -152,7 +181,7 @@ class Follower:
             "expires": _nanoseconds(PULL_LASTS),
             "idle_heartbeat": _nanoseconds(HEARTBEAT),
         }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream.name}.{self._consumer}"
         await self._session.publish(subject, msgspec.json.encode(request), self._inbox)
 
     async def _receive(self, message: Msg) -> None:
@@ -189,23 +218,28 @@ class Follower:
             return
         self._number = place.number
         if place.sequence != self._after + len(self._parts) + 1:
-            raise Gap
+            raise Gap(
+                f"The stream {self._stream.name} no longer has message {self._after + 1}, which this node "
+                "needs next: start it again, and it takes a copy of the tables."
+            )
         headers = message.headers or {}
         if BATCH_HEADER in headers:
             self._parts.append(message.data)
             if LAST_PART_HEADER in headers:
                 parts, self._parts = self._parts, []
-                self._hear(place.sequence, b"".join(parts))
+                self._hear(place, b"".join(parts))
         else:
-            self._hear(place.sequence, message.data)
+            self._hear(place, message.data)
 
-    def _hear(self, sequence: int, payload: bytes) -> None:
+    def _hear(self, place: Place, payload: bytes) -> None:
         try:
             message = decode_message(payload)
         except msgspec.DecodeError:
-            raise UnknownCommand from None
-        self._after = sequence
-        self._heard(sequence, message, len(payload))
+            raise UnknownCommand(
+                f"Message {place.sequence} of the stream {self._stream.name} is of no known version."
+            ) from None
+        self._after, self._taken_at = place.sequence, place.taken_at
+        self._heard(place, message, len(payload))
 
 
 def _nanoseconds(duration: timedelta) -> int:

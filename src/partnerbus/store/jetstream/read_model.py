@@ -46,7 +46,7 @@ OWN_ERRORS = (
 
 
 class UnknownCommand(PartnerbusError):
-    """The stream has a command that this partnerbus does not know: a newer one writes to it."""
+    """The stream has what this partnerbus cannot read: a newer one writes to it."""
 
 
 class DamagedTables(PartnerbusError):
@@ -81,10 +81,13 @@ class Heard:
     decoded into, in the order in which they were run.
     """
 
-    __slots__ = ("bytes", "fate", "message", "ours", "runs", "sequence")
+    __slots__ = ("bytes", "fate", "message", "ours", "runs", "sequence", "taken_at")
 
-    def __init__(self, sequence: int, message: Message, size: int, ours: Sequence[Run] | None) -> None:
+    def __init__(
+        self, sequence: int, taken_at: int, message: Message, size: int, ours: Sequence[Run] | None
+    ) -> None:
         self.sequence = sequence
+        self.taken_at = taken_at
         self.message = message
         self.bytes = size
         self.ours = ours
@@ -101,7 +104,9 @@ class ReadModel:
         self._nodes = Nodes(connection)
         self._is_stale = False
         self._read_anew()
-        self.applied: int = connection.execute("SELECT applied FROM journal").fetchone()[0]
+        self.applied: int
+        self.taken_at: int
+        self.applied, self.taken_at = connection.execute("SELECT applied, taken_at FROM journal").fetchone()
 
     def run(self, messages: Sequence[Heard]) -> None:
         """Run messages that follow each other, and commit.
@@ -115,7 +120,7 @@ class ReadModel:
         if not messages:
             return
         try:
-            with self._transaction(messages[-1].sequence):
+            with self._transaction(messages[-1]):
                 for heard in messages:
                     self._run_message(heard)
         except OWN_ERRORS:  # which must not be the others'
@@ -124,21 +129,22 @@ class ReadModel:
                     self._run_alone(heard)
 
     @contextmanager
-    def _transaction(self, sequence: int) -> Iterator[None]:
-        """The tables are those after the message `sequence`, or unchanged."""
+    def _transaction(self, last: Heard) -> Iterator[None]:
+        """The tables are those after the message `last`, or unchanged."""
         try:
             self.connection.execute("BEGIN IMMEDIATE")
             yield
-            self._commit(sequence)
+            self._commit(last)
         except BaseException:
             self._undo()
             raise
 
-    def _commit(self, sequence: int) -> None:
+    def _commit(self, last: Heard) -> None:
         self.tables.write_counters()
-        self.connection.execute("UPDATE journal SET applied = ?", (sequence,))
+        place = (last.sequence, last.taken_at)
+        self.connection.execute("UPDATE journal SET applied = ?, taken_at = ?", place)
         self.connection.execute("COMMIT")
-        self.applied = sequence
+        self.applied, self.taken_at = place
 
     def _undo(self) -> None:
         self._is_stale = True  # until everything was read anew, which a disk may refuse, too
@@ -176,10 +182,10 @@ class ReadModel:
     def _run_alone(self, heard: Heard) -> None:
         """Run a message in a transaction of its own; if one of its commands fails, each one apart."""
         try:
-            with self._transaction(heard.sequence):
+            with self._transaction(heard):
                 self._run_message(heard)
         except OWN_ERRORS:
-            with self._transaction(heard.sequence):
+            with self._transaction(heard):
                 self._run_apart(heard)
 
     def _run_apart(self, heard: Heard) -> None:
@@ -249,11 +255,11 @@ def _decoded(heard: Heard) -> Sequence[Run]:
     for name, raw in heard.message.commands:
         kind = BY_NAME.get(name)
         if kind is None:
-            raise UnknownCommand
+            raise UnknownCommand(f"The stream has a command, {name}, that only a newer partnerbus knows.")
         try:
             runs.append(Run(kind.verb, kind.decode(raw)))
-        except msgspec.DecodeError:
-            raise UnknownCommand from None
+        except msgspec.DecodeError as error:
+            raise UnknownCommand(f"The stream has a command, {name}, that cannot be read: {error}.") from None
     return runs
 
 
@@ -308,5 +314,5 @@ def _has_journal(connection: sqlite3.Connection) -> bool:
 def _create(connection: sqlite3.Connection, stream: str) -> None:
     schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
     connection.executescript(f"BEGIN IMMEDIATE; {schema}")
-    connection.execute("INSERT INTO journal VALUES (1, ?, 0, 0, 0, 0)", (stream,))
+    connection.execute("INSERT INTO journal VALUES (1, ?, 0, 0, 0, 0, 0)", (stream,))
     connection.execute("COMMIT")

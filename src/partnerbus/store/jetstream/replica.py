@@ -22,7 +22,7 @@ from partnerbus.store.embedded.table_store import TAIL_BYTES
 from partnerbus.store.embedded.tail import Tail
 from partnerbus.store.jetstream.applier import Applier
 from partnerbus.store.jetstream.commands import BY_VERB, Message, encode
-from partnerbus.store.jetstream.follower import Follower
+from partnerbus.store.jetstream.follower import Follower, Place
 from partnerbus.store.jetstream.nodes import OPEN, Opening
 from partnerbus.store.jetstream.publisher import ANSWER_AFTER, PATIENCE, Publisher
 from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel
@@ -48,7 +48,7 @@ class Replica:
         self.seen = Seen(Tail({name: log.head for name, log in model.tables.logs.items()}, TAIL_BYTES))
         self._applier = Applier(model, self.seen, self._answered, self._fail)
         self._follower = Follower(
-            session, stream.name, model.applied, self._hear, lambda: self._applier.has_room
+            session, stream, model.applied, model.taken_at, self._hear, lambda: self._applier.has_room
         )
         self._publisher: Publisher | None = None
         self._epochs: dict[int, asyncio.Future[int]] = {}
@@ -163,9 +163,9 @@ class Replica:
 
     # -- following -------------------------------------------------------------------------------------
 
-    def _hear(self, sequence: int, message: Message, size: int) -> None:
+    def _hear(self, place: Place, message: Message, size: int) -> None:
         runs = self._publisher.runs_of(message) if self._publisher is not None else None
-        self._applier.hear(Heard(sequence, message, size, runs))
+        self._applier.hear(Heard(place.sequence, place.taken_at, message, size, runs))
 
     def _answered(self, heard: Heard) -> None:
         message = heard.message

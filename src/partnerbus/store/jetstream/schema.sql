@@ -7,7 +7,8 @@ CREATE TABLE journal (
     applied INTEGER NOT NULL,       -- the sequence of the last message that was run
     copied INTEGER NOT NULL,        -- that of the newest copy in the cluster, 0 if there is none
     copied_before INTEGER NOT NULL, -- that of the one before
-    copying_until INTEGER NOT NULL  -- somebody makes one until then, 0 if nobody does
+    copying_until INTEGER NOT NULL, -- somebody makes one until then, 0 if nobody does
+    taken_at INTEGER NOT NULL       -- when the stream took that last message, in nanoseconds; 0 if there is none
 ) STRICT;
 
 -- The opening of each node that counts.

@@ -2,7 +2,7 @@
 
 import asyncio
 import http.client
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -35,6 +35,7 @@ MONITOR_SECONDS = 5.0
 IN_USE = 10058
 TOO_FEW = 10005
 NO_CLUSTER = 10074
+NO_MESSAGE = 10037
 
 
 class _Configuration(msgspec.Struct, frozen=True):
@@ -61,6 +62,14 @@ class StreamInfo(msgspec.Struct, frozen=True):
     def id(self) -> str:
         """What tells the stream from another of its name."""
         return self.config.metadata.get(ID_KEY, "")
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    time: str
+
+
+class _Message(msgspec.Struct, frozen=True):
+    message: _Stored
 
 
 class _Anything(msgspec.Struct, frozen=True):
@@ -95,9 +104,25 @@ class Stream:
         found = await self._session.call(f"STREAM.INFO.{self.name}", {}, StreamInfo)
         return found.state
 
+    async def taken_at(self, sequence: int) -> int | None:
+        """When it took that message, in nanoseconds, which tells it from any other; None: it is gone."""
+        try:
+            found = await self._session.call(f"STREAM.MSG.GET.{self.name}", {"seq": sequence}, _Message)
+        except ApiError as error:
+            if error.code == NO_MESSAGE:
+                return None
+            raise
+        return _nanoseconds(found.message.time)
+
     async def forget(self, before: int) -> None:
         """Let go of what comes before the sequence `before`."""
         await self._session.call(f"STREAM.PURGE.{self.name}", {"seq": before}, _Anything)
+
+
+def _nanoseconds(instant: str) -> int:
+    seconds, _, fraction = instant.removesuffix("Z").partition(".")
+    whole = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
+    return int(whole.timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0"))
 
 
 def subject_of(name: str) -> str:

@@ -1,0 +1,84 @@
+"""A stream that was put back to an older state and went on from there: no history is taken for another."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from partnerbus.testing.store_contract.world import fill
+from tests.store.cut import wire
+from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.test_jetstream_nodes import Nodes, reached
+
+
+class Backup:
+    """What a server has on its disk."""
+
+    def __init__(self, server: NatsServer, folder: Path) -> None:
+        self._server = server
+        self._kept = folder / "backup"
+        self._folder = folder / server.name
+
+    def make(self) -> None:
+        self._server.kill()
+        shutil.copytree(self._folder, self._kept)
+        self._server.start()
+
+    def restore(self) -> None:
+        self._server.kill()
+        shutil.rmtree(self._folder)
+        shutil.copytree(self._kept, self._folder)
+        self._server.start()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[NatsServer]:
+    with nats_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
+    nodes = Nodes(server, tmp_path)
+    yield nodes
+    await nodes.close()
+
+
+async def test_tables_of_another_history_are_made_anew(nodes: Nodes, tmp_path: Path) -> None:
+    backup = Backup(nodes.server, tmp_path)
+    a, b = await nodes.open("a"), await nodes.open("b")
+    await fill(a, 1)
+    backup.make()
+    await fill(a, 3, first=10)
+    await reached(b, a)
+    await a.close()
+    await b.close()
+    backup.restore()
+    a = await nodes.open("a")
+    for number in range(20, 30):
+        await fill(a, 1, first=number)
+    b = await nodes.open("b")
+    await reached(b, a)
+    assert nodes.tables("a") == nodes.tables("b")
+
+
+async def test_a_node_that_runs_does_not_go_on_in_another_history(nodes: Nodes, tmp_path: Path) -> None:
+    backup = Backup(nodes.server, tmp_path)
+    async with wire(nodes.server.port) as to_a:
+        a = await nodes.open("a", to_a.port)
+        await fill(a, 1)
+        backup.make()
+        await fill(a, 1, first=10)
+        await to_a.cut()
+        backup.restore()
+        b = await nodes.open("b")
+        for number in range(20, 30):
+            await fill(b, 1, first=number)
+        await to_a.mend()
+        assert "has been put back" in await a.lost()
+        await a.close()
+        a = await nodes.open("a")
+        await reached(a, b)
+        await reached(b, a)
+        assert nodes.tables("a") == nodes.tables("b")
