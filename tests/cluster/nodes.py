@@ -18,8 +18,9 @@ from partnerbus.model.resources import ClusterNode, Role
 from partnerbus.store.protocol import Ledger
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Receiver
-from partnerbus.testing.server_process import ServerProcess
+from partnerbus.testing.server_process import PARTNERBUS, ServerProcess
 from partnerbus.testing.wire import Wire
+from tests.cluster.machines import HERE, Machines
 
 CUSTOMER = "111122223333"
 PARTNER = "999900001111"
@@ -35,6 +36,7 @@ class Nodes:
         self.receiver = receiver
         self.destinations: dict[str, str] = {}
         """The ARNs of the rules' targets."""
+        self._shifted = timedelta(0)
 
     async def prepare(self, *rules: str, at: Sequence[ServerProcess] | None = None) -> None:
         """A source with its bus, and rules that take everything, each with a target of its own.
@@ -92,12 +94,18 @@ class Nodes:
                     return running[str(owner([_as_resource(node) for node in living], role, work))]
                 await asyncio.sleep(0.05)
 
-    async def shift_clocks(self, duration: timedelta) -> None:
+    async def shift_clocks(self, duration: timedelta, last: ServerProcess | None = None) -> None:
         """Move the clocks of all running nodes forwards, one after the other."""
-        for server in self.servers:
+        for server in sorted(self.servers, key=lambda server: server is last):
             if server.is_running:
-                async with Operator(server.data) as operator:
-                    await operator.shift_clock(duration)
+                await _shift(server, duration)
+        self._shifted += duration
+
+    async def start(self, server: ServerProcess) -> None:
+        """Start a node again, with the time of the others."""
+        await server.start()
+        if self._shifted:
+            await _shift(server, self._shifted)
 
     async def balanced(self, data: Path, accepted: int) -> dict[str, int]:
         """The ledger of the bus, seen by the node of `data`, once nothing is on its way any more."""
@@ -190,11 +198,18 @@ class Turns:
 
 @asynccontextmanager
 async def nodes(
-    folder: Path, store: Sequence[str], *options: str, roles: Sequence[str] = ()
+    folder: Path,
+    store: Sequence[str],
+    *options: str,
+    roles: Sequence[str] = (),
+    network: Machines | None = None,
 ) -> AsyncIterator[Nodes]:
-    """As many nodes as there are URLs of the store in `store`, all with the first one's key."""
+    """As many nodes as there are URLs of the store in `store`, all with the first one's key.
+
+    Each is on a machine of its own if there is a network.
+    """
     async with AsyncExitStack() as stack:
-        receiver = await stack.enter_async_context(Receiver())
+        receiver = await stack.enter_async_context(Receiver(host=HERE if network else "127.0.0.1"))
         servers: list[ServerProcess] = []
         for number, url in enumerate(store):
             data = folder / f"node{number}"
@@ -203,7 +218,11 @@ async def nodes(
                 shutil.copy2(servers[0].data / "secret.key", data / "secret.key")
             given = ["--auth", "none", "--allow-private-targets", "--store", url, *options]
             given += ["--role", roles[number]] if roles else []
-            server = ServerProcess(data, *given, log=folder / f"node{number}.log")
+            program: Sequence[str] = PARTNERBUS
+            if network is not None:
+                given += ["--host", network.addresses[number], "--allow-remote-without-auth"]
+                program = [*network.within(number), *PARTNERBUS]
+            server = ServerProcess(data, *given, log=folder / f"node{number}.log", program=program)
             await stack.enter_async_context(server)
             servers.append(server)
         yield Nodes(servers, receiver)
@@ -211,6 +230,11 @@ async def nodes(
 
 def entries(numbers: Sequence[int]) -> list[dict[str, str]]:
     return [{"Source": SOURCE, "DetailType": "number", "Detail": f'{{"n": {n}}}'} for n in numbers]
+
+
+async def _shift(server: ServerProcess, duration: timedelta) -> None:
+    async with Operator(server.data) as operator:
+        await operator.shift_clock(duration)
 
 
 def name_of(server: ServerProcess) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-_LISTENING = re.compile(r"Listening for client connections on 127\.0\.0\.1:(\d+)")
+_LISTENING = re.compile(r"Listening for client connections on [0-9.]+:(\d+)")
 _READY = "Server is ready"
 
 CONFIGURATION = """
 server_name: {name}
-listen: "127.0.0.1:{port}"
-http: "127.0.0.1:{monitor}"
+listen: "{host}:{port}"
+http: "{host}:{monitor}"
 {jetstream}
 {more}
 """
@@ -25,13 +25,24 @@ http: "127.0.0.1:{monitor}"
 class NatsServer:
     """A server that keeps its port and its folder from one start to the next.
 
-    `sync` is JetStream's `sync_interval`; empty is a server without JetStream.
+    `sync` is JetStream's `sync_interval`; empty is a server without JetStream. `within` is what its command
+    begins with.
     """
 
     def __init__(
-        self, folder: Path, name: str, *, sync: str = "always", more: str = "", port: int = 0
+        self,
+        folder: Path,
+        name: str,
+        *,
+        sync: str = "always",
+        more: str = "",
+        port: int = 0,
+        host: str = "127.0.0.1",
+        within: Sequence[str] = (),
     ) -> None:
         self.name = name
+        self.host = host
+        self._within = within
         self.port = port or free_port()
         self.monitor_port = free_port()
         self._file = folder / f"{name}.conf"
@@ -43,6 +54,7 @@ class NatsServer:
         self._file.write_text(
             CONFIGURATION.format(
                 name=self.name,
+                host=self.host,
                 port=self.port,
                 monitor=self.monitor_port,
                 jetstream=self._stored,
@@ -52,11 +64,11 @@ class NatsServer:
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.host}:{self.port}"
 
     @property
     def monitor(self) -> str:
-        return f"http://127.0.0.1:{self.monitor_port}"
+        return f"http://{self.host}:{self.monitor_port}"
 
     @property
     def pid(self) -> int:
@@ -67,7 +79,7 @@ class NatsServer:
         """Start it and return once clients can connect."""
         program = Path(sys.executable).with_name("nats-server")
         process = self._process = subprocess.Popen(
-            [str(program), "-c", str(self._file)],
+            [*self._within, str(program), "-c", str(self._file)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

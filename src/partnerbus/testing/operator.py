@@ -11,7 +11,7 @@ import msgspec
 from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList, DeliveryView
 from partnerbus.api.admin.events import EventList
 from partnerbus.api.admin.health_views import Health
-from partnerbus.api.admin.logs import LedgerList
+from partnerbus.api.admin.logs import LedgerList, LedgerView
 from partnerbus.api.admin.status import Status
 from partnerbus.engine.shares import owner
 from partnerbus.model import arns
@@ -47,6 +47,10 @@ class Operator:
     async def events(self) -> EventList:
         """The latest hundred events, the newest first."""
         return await self._ask("GET", "/events", EventList, {})
+
+    async def ledgers(self) -> list[LedgerView]:
+        """The ledger of every log, those of replays too."""
+        return (await self._ask("GET", "/ledgers", LedgerList, {})).ledgers
 
     async def status(self) -> Status:
         """What the node is and holds."""

@@ -97,10 +97,10 @@ Responder: TypeAlias = Callable[[Received], Script]
 class Receiver:
     """The receiver. Use it as an async context manager; `url` is known inside.
 
-    With `tls`, a server-side context, it speaks HTTPS and `url` says so.
+    With `tls`, a server-side context, it speaks HTTPS and `url` says so. `host` is the address it listens on.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.requests: list[Received] = []
         """What has arrived so far, in order."""
         self.connections = 0
@@ -108,6 +108,7 @@ class Receiver:
         self.sent_bytes = 0
         """How much of its `Huge` bodies and `Raw` answers was written to sockets."""
         self._tls = tls
+        self._host = host
         self._scripts: dict[str, deque[Script]] = {}
         self._responders: dict[str, Responder] = {}
         self._arrived = asyncio.Condition()
@@ -118,7 +119,7 @@ class Receiver:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, self._host, 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -134,8 +135,8 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:port`, or `https://localhost:port` with TLS."""
-        return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
+        """`http://host:port`, or `https://localhost:port` with TLS."""
+        return f"https://localhost:{self.port}" if self._tls else f"http://{self._host}:{self.port}"
 
     def script(self, path: str, *answers: Script) -> None:
         """Answer requests for `path` with `answers` in turn, the last one for ever."""
