@@ -17,13 +17,9 @@ class Cut:
         self._server: asyncio.Server | None = None
 
     @property
-    def port(self) -> int:
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
-
-    @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        assert self._server is not None
+        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def close(self) -> None:
         self._is_open.clear()
@@ -51,11 +47,9 @@ class Cut:
             self._tasks.add(task)
 
     async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            with suppress(OSError):
-                while data := await source.read(65_536):
-                    await self._is_open.wait()
-                    sink.write(data)
-                    await sink.drain()
-        finally:
-            sink.close()
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                await self._is_open.wait()
+                sink.write(data)
+                await sink.drain()
+        sink.close()

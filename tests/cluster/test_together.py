@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import count
 from pathlib import Path
 
@@ -78,6 +79,26 @@ async def test_what_one_node_has_just_done_the_next_one_knows(cluster: Nodes) ->
         assert (await customer.call("DescribeRule", Name="r", EventBusName=name))["State"] == "DISABLED"
         await customer.call("DeleteRule", Name="r", EventBusName=name)
         await customer.call("DeleteEventBus", Name=name)
+
+
+async def test_a_source_that_is_active_on_one_node_is_so_on_the_next(cluster: Nodes) -> None:
+    """What is put on a PENDING source is dropped, so no node may still believe that it is."""
+    customer = "000000000011"
+    sources = [f"aws.partner/acme.com/turn{number}" for number in range(30)]
+    urls = [server.url for server in cluster.servers]
+    async with AsyncExitStack() as stack:
+        customers = [await stack.enter_async_context(Wire(url, customer)) for url in urls]
+        partners = [await stack.enter_async_context(Wire(url, "000000000012")) for url in urls]
+        for number, source in enumerate(sources):
+            await partners[number % 3].call("CreatePartnerEventSource", Name=source, Account=customer)
+            await customers[number % 3].call("CreateEventBus", Name=source, EventSourceName=source)
+            entry = {"Source": source, "DetailType": "t", "Detail": "{}"}
+            answer = await partners[(number + 1) % 3].call("PutPartnerEvents", Entries=[entry])
+            assert not answer["FailedEntryCount"], answer
+        await customers[0].call("ListRules")  # it knows of everything now
+    async with Operator(cluster.servers[0].data) as operator:
+        ledgers = [await operator.ledger(customer, source) for source in sources]
+    assert [ledger.accepted for ledger in ledgers] == [1] * len(sources)
 
 
 async def one_customer_a_node(cluster: Nodes, first: int) -> Sequence[Turns]:

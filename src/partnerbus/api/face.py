@@ -15,7 +15,6 @@ from partnerbus.api.operation import Call, Operation, Output, Services
 from partnerbus.api.reading import Reader
 from partnerbus.kernel.errors import RevisionConflict, StoreOverloaded
 from partnerbus.kernel.telemetry import Log, make_log
-from partnerbus.store.protocol import SharedStore
 
 UNKNOWN_OPERATION_STATUS = 404
 """Documented for `UnknownOperationException` (other JSON services answer 400)."""
@@ -77,8 +76,6 @@ class Face:
         self._contract = load_contract()
         self._readers: dict[str, Reader] = {}
         self._log = log or make_log()
-        store = services.store
-        self._shared = store if isinstance(store, SharedStore) else None
 
     def knows(self, operation: str) -> bool:
         """Whether the service has an operation of that name."""
@@ -108,8 +105,8 @@ class Face:
         if operation is None:
             raise ApiError(NOT_SUPPORTED, f"The operation {call.operation} is not supported by this server.")
         request = self._reader(contract, operation).read(body)
-        if self._shared is not None and not operation.carries_events:
-            await self._shared.catch_up()  # the caller may have been answered by another node just before
+        if not operation.carries_events:
+            await self._services.catch_up()  # the caller may have been answered by another node just before
         output = await operation.run(self._services, call, request)
         return Answer(200, _encoded(contract, output))
 

@@ -23,7 +23,7 @@ from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import Metrics
 from partnerbus.model.quotas import Quotas, quotas_of
 from partnerbus.model.resources import Account, account_key
-from partnerbus.store.protocol import Store
+from partnerbus.store.protocol import SharedStore, Store
 from partnerbus.targets.registry import Targets
 
 
@@ -86,6 +86,13 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     def quotas_of(self, account: str) -> Quotas:
         """The quotas of an account."""
         return quotas_of(self.catalog.get(Account, account_key(account)), self.quotas)
+
+    async def catch_up(self) -> bool:
+        """Let this node know of whatever any other has been answered before; False if it is the only one."""
+        if not isinstance(self.store, SharedStore):
+            return False
+        await self.store.catch_up()
+        return True
 
 
 I = TypeVar("I", bound=Input)  # noqa: E741

@@ -129,7 +129,7 @@ async def put_events(services: Services, call: Call, request: PutEventsInput) ->
             return through_endpoint(services, call, endpoint, entry)
         return named_bus(services, call, entry)
 
-    return await _put(services, call, request.entries, destination)
+    return await _put(services, call, request.entries, lambda: destination)
 
 
 async def put_partner_events(
@@ -142,15 +142,19 @@ async def put_partner_events(
     if call.partner is None and not call.any_partner:
         raise access_denied(NOT_A_PARTNER)
     now = services.clock.now()
-    known: dict[str, Destination] = {}  # nothing changes within a call, and most entries name the same source
 
-    def destination(entry: PutPartnerEventsEntry) -> Destination:
-        found = known.get(entry.source)
-        if found is None:
-            found = known[entry.source] = _bus_of(services, call, entry.source, now)
-        return found
+    def as_of_now() -> Callable[[PutPartnerEventsEntry], Destination]:
+        known: dict[str, Destination] = {}  # most entries name the same source
 
-    return await _put(services, call, request.entries, destination)
+        def destination(entry: PutPartnerEventsEntry) -> Destination:
+            found = known.get(entry.source)
+            if found is None:
+                found = known[entry.source] = _bus_of(services, call, entry.source, now)
+            return found
+
+        return destination
+
+    return await _put(services, call, request.entries, as_of_now)
 
 
 def _bus_of(services: Services, call: Call, source: str, now: datetime) -> Destination:
@@ -178,16 +182,19 @@ class _Taken(msgspec.Struct, frozen=True):
 
 
 async def _put(
-    services: Services, call: Call, entries: Sequence[E], destination: Callable[[E], Destination]
+    services: Services, call: Call, entries: Sequence[E], as_of_now: Callable[[], Callable[[E], Destination]]
 ) -> PutEventsOutput:
-    """Judge the entries in their order, store what is taken, and tell of each."""
+    """Judge the entries in their order, store what is taken, and tell of each.
+
+    Before anything is refused or dropped, this node hears of what any other has been answered: of a source
+    that has just become ACTIVE, or of a new bus.
+    """
     check_total_size(entries, services.limits)
-    now = services.clock.now()
-    taking, time = _taking(services, destination), event_time(now)
-    verdicts = [
-        _judge(entry, taking, ids, time)
-        for entry, ids in zip(entries, services.ids.drawn(now, len(entries)), strict=True)
-    ]
+    destination = as_of_now()
+    verdicts = _judge_all(services, entries, destination)
+    if not all(map(_is_stored, verdicts)) and await services.catch_up():
+        destination = as_of_now()
+        verdicts = _judge_all(services, entries, destination)
     records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
     if BEHIND in verdicts and not any(isinstance(verdict, _Taken) for verdict in verdicts):
         raise StoreOverloaded
@@ -201,6 +208,21 @@ async def _put(
     if failed:
         _tell_refused(services, call, zip(entries, verdicts, strict=True), destination)
     return PutEventsOutput(failed_entry_count=failed, entries=results)
+
+
+def _judge_all(
+    services: Services, entries: Sequence[E], destination: Callable[[E], Destination]
+) -> Sequence[_Taken | EntryRefusal]:
+    now = services.clock.now()
+    taking, time = _taking(services, destination), event_time(now)
+    return [
+        _judge(entry, taking, ids, time)
+        for entry, ids in zip(entries, services.ids.drawn(now, len(entries)), strict=True)
+    ]
+
+
+def _is_stored(verdict: _Taken | EntryRefusal) -> bool:
+    return isinstance(verdict, _Taken) and bool(verdict.records)
 
 
 def _taking(services: Services, destination: Callable[[E], Destination]) -> Callable[[E], Destination]:
