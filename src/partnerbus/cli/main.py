@@ -15,6 +15,7 @@ from partnerbus.cli.connections import connection
 from partnerbus.cli.deliveries import dead_letters, deliveries
 from partnerbus.cli.endpoints import endpoint
 from partnerbus.cli.logs import logs
+from partnerbus.cli.migrate import migrate
 from partnerbus.cli.node import clock, ledger, reset, status
 from partnerbus.cli.pattern import pattern
 from partnerbus.cli.serve import serve
@@ -50,6 +51,7 @@ for command in (
     target,
     clock,
     reset,
+    migrate,
     pattern,
     torture,
     bench,

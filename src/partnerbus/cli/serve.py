@@ -37,11 +37,12 @@ _METAVARS: dict[type, str] = {str: "TEXT", int: "NUMBER", Path: "FOLDER", Servic
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option per setting, as text: the table reads it, wherever it came from."""
     for setting in reversed(list(table().values())):
-        command = _option(setting)(command)
+        command = setting_option(setting)(command)
     return command
 
 
-def _option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def setting_option(setting: Setting) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The option of one setting, as text."""
     if setting.kind is bool:
         flags = f"--{setting.option}/--no-{setting.option}"
         return click.option(flags, setting.name, default=None, help=setting.help)

@@ -40,6 +40,14 @@ class Failpoint(StrEnum):
     DISPATCHER_DEAD_LETTERED = "dispatcher.dead_lettered"
     SOURCE_BUS_CREATED = "sources.bus_created"
     SOURCE_BUS_RELEASED = "sources.bus_released"
+    MIGRATE_MARKED = "migrate.marked"
+    MIGRATE_MADE = "migrate.made"
+    MIGRATE_PART_DONE = "migrate.part_done"
+    MIGRATE_CAUGHT_UP = "migrate.caught_up"
+    MIGRATE_COPIED = "migrate.copied"
+    MIGRATE_VERIFIED = "migrate.verified"
+    MIGRATE_OPENED = "migrate.opened"
+    MIGRATE_SOURCE_MARKED = "migrate.source_marked"
 
 
 class FailpointError(PartnerbusError):

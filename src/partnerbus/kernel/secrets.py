@@ -48,12 +48,27 @@ class SecretBox:
             raise ConfigurationError("a stored secret does not open with this key file") from None
 
 
+def copy_key_file(source: Path, folder: Path) -> None:
+    """Let `folder` have the key file `source`, under its name. Another one there is refused."""
+    target, key = folder / source.name, source.read_bytes()
+    if not target.exists():
+        _write_key_file(target, key)
+    elif target.read_bytes().strip() != key.strip():
+        raise ConfigurationError(
+            f"{target} is another key file than {source}: it opens no secret of the store"
+        )
+
+
 def _make_key_file(path: Path) -> None:
-    """Write a new key under another name first: a process that dies on the way leaves no half of a key."""
+    _write_key_file(path, Fernet.generate_key())
+
+
+def _write_key_file(path: Path, key: bytes) -> None:
+    """Write a key under another name first: a process that dies on the way leaves no half of it."""
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(Fernet.generate_key())
+        file.write(key)
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)

@@ -1,7 +1,6 @@
 """The folder and the file: its lock, its version, its connections, and what its errors mean."""
 
 import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from partnerbus.kernel.errors import ConfigurationError, StoreError, StoreLocked, StoreUnavailable
+from partnerbus.store.embedded.mark import check_unmarked, sync_names
 from partnerbus.store.embedded.wal import keep_damaged, wal_of
 
 DATABASE = "partnerbus.db"
@@ -82,28 +82,20 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for each in made:
-            _sync_names(each.parent)
+            sync_names(each.parent)
     except OSError as error:
         raise ConfigurationError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def check_only(folder: Path, wanted: str) -> None:
-    """Refuse a folder that holds the other kind of store."""
+    """Refuse a folder that holds the other kind of store, or one that is being moved or was moved away."""
+    check_unmarked(folder)
     other = SHARED_TABLES if wanted == DATABASE else DATABASE
     if not (folder / other).exists():
         return
     if other == SHARED_TABLES:
         raise ConfigurationError(f"{folder} is of a node of a cluster: say of which one with --store")
     raise ConfigurationError(f"{folder} holds a store of its own: a node of a cluster needs another folder")
-
-
-def _sync_names(folder: Path) -> None:
-    """Let the names in `folder` be on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

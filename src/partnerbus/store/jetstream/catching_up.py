@@ -7,9 +7,9 @@ from secrets import token_hex
 from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
 from partnerbus.kernel.telemetry import Log
 from partnerbus.store.jetstream.copies import Shelf, fetch_newest
-from partnerbus.store.jetstream.read_model import ReadModel, open_tables, remove_tables
+from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
 from partnerbus.store.jetstream.session import Session
-from partnerbus.store.jetstream.stream import Stream, StreamState
+from partnerbus.store.jetstream.stream import MOVED_IN, Stream, StreamState
 
 NODE = "node"
 """The file with what tells this node from others; whoever starts on the folder is that node."""
@@ -38,14 +38,14 @@ async def current_tables(session: Session, stream: Stream, path: Path, log: Log)
     model = await asyncio.to_thread(open_tables, path, stream.id)
     if model.applied > state.last_seq:
         log.error("the stream has lost what was acknowledged", sequence=state.last_seq, ours=model.applied)
-    if _leads_on(model, state) and await _is_same(stream, model):
+    if await leads_on(stream, model, state):
         return model
     await asyncio.to_thread(_throw_away, model)
     copied = await fetch_newest(Shelf(session, stream), path)
+    if copied == MOVED_IN:
+        await asyncio.to_thread(adopt_tables, path, stream.id, copied)
     model = await asyncio.to_thread(open_tables, path, stream.id)
-    state = await stream.state()
-    leads_on = _leads_on(model, state) and (model.applied < state.first_seq or await _is_same(stream, model))
-    if model.applied != copied or not leads_on:
+    if model.applied != copied or not await leads_on(stream, model, await stream.state(), is_copy=True):
         model.connection.close()
         raise StoreUnavailable(
             f"The stream {stream.name} begins behind every copy of the tables: "
@@ -55,8 +55,14 @@ async def current_tables(session: Session, stream: Stream, path: Path, log: Log)
     return model
 
 
-def _leads_on(model: ReadModel, state: StreamState) -> bool:
-    return state.first_seq - 1 <= model.applied <= state.last_seq
+async def leads_on(stream: Stream, model: ReadModel, state: StreamState, *, is_copy: bool = False) -> bool:
+    """Whether the stream has all that comes behind these tables, and they follow from it.
+
+    The last message of a copy may be gone from the stream.
+    """
+    if not state.first_seq - 1 <= model.applied <= state.last_seq:
+        return False
+    return (is_copy and model.applied < state.first_seq) or await _is_same(stream, model)
 
 
 async def _is_same(stream: Stream, model: ReadModel) -> bool:

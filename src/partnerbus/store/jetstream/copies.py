@@ -12,7 +12,7 @@ published before, not even whose turn it is.
 import asyncio
 import base64
 import sqlite3
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from partnerbus.store.embedded.database import connect, to_micros
 from partnerbus.store.embedded.records import checksum
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
+from partnerbus.store.jetstream.parts import describe, description_subject, fetch_object
 from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
 
@@ -45,7 +46,6 @@ LOOK_EVERY = timedelta(seconds=10)
 COPY_LASTS = timedelta(minutes=10)
 """After so long it is another node's turn."""
 
-FETCH_LASTS = timedelta(minutes=10)
 FETCHES = 3
 """How often a copy is fetched that is taken away meanwhile."""
 
@@ -77,9 +77,21 @@ class Shelf:
 
     def __init__(self, session: Session, stream: Stream) -> None:
         self._session = session
-        self._bucket = f"{stream.name}-copies"
-        self._stream = f"OBJ_{self._bucket}"
+        self.bucket = f"{stream.name}-copies"
+        self._stream = f"OBJ_{self.bucket}"
         self._replicas = stream.replicas
+
+    async def make(self) -> None:
+        """Make it, if it is not there."""
+        await self._store(make=True)
+
+    async def remove(self) -> None:
+        """Take it away, with all that is on it."""
+        try:
+            await self._session.call(f"STREAM.DELETE.{self._stream}", {}, _Anything)
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
 
     async def newest(self) -> int:
         """The sequence of the newest copy, 0 if there is none."""
@@ -88,27 +100,32 @@ class Shelf:
     async def put(self, sequence: int, file: Path) -> None:
         """Keep `file` as the copy of the tables after the message `sequence`."""
         with file.open("rb") as data:
-            await (await self._store(make=True)).put(_name(sequence), data)
+            await (await self._store(make=True)).put(copy_name(sequence), data)
 
-    async def fetch(self, sequence: int, file: Path) -> None:
-        """Write that copy into `file`; its checksum was verified then."""
-        store = await self._store()
-        async with self._session.clock.timeout(FETCH_LASTS):
-            with file.open("wb") as data:
-                await store.get(_name(sequence), writeinto=data)
+    async def fetch(
+        self, sequence: int, file: Path, advance: Callable[[int], object] = lambda _: None
+    ) -> None:
+        """Write that copy into `file`, which may hold the beginning of it (`parts.fetch_object`)."""
+        await fetch_object(self._session, self.bucket, copy_name(sequence), file, advance)
+
+    async def size(self, sequence: int) -> int:
+        """How many bytes that copy has."""
+        return (await describe(self._session, self.bucket, copy_name(sequence))).size
 
     async def drop(self, before: int) -> None:
         """Let go of the copies before that of the message `before`."""
         store = await self._store()
         for sequence in await self._sequences():
             if sequence < before:
-                await store.delete(_name(sequence))
+                await store.delete(copy_name(sequence))
                 await self._session.call(
-                    f"STREAM.PURGE.{self._stream}", {"filter": self._subject(sequence)}, _Anything
+                    f"STREAM.PURGE.{self._stream}",
+                    {"filter": description_subject(self.bucket, copy_name(sequence))},
+                    _Anything,
                 )
 
     async def _sequences(self) -> list[int]:
-        body = {"subjects_filter": f"$O.{self._bucket}.M.>"}
+        body = {"subjects_filter": f"$O.{self.bucket}.M.>"}
         try:
             found = await self._session.call(f"STREAM.INFO.{self._stream}", body, _Subjects)
         except ApiError as error:
@@ -118,20 +135,18 @@ class Shelf:
         names = [subject.rpartition(".")[2] for subject in found.state.subjects or {}]
         return [int(base64.urlsafe_b64decode(name)) for name in names]
 
-    def _subject(self, sequence: int) -> str:
-        return f"$O.{self._bucket}.M.{base64.urlsafe_b64encode(_name(sequence).encode()).decode()}"
-
     async def _store(self, *, make: bool = False) -> ObjectStore:
         context = self._session.client.jetstream()
         if make:
             with suppress(nats.js.errors.BadRequestError):  # somebody else has just made it
                 return await context.create_object_store(
-                    self._bucket, ObjectStoreConfig(replicas=self._replicas)
+                    self.bucket, ObjectStoreConfig(replicas=self._replicas)
                 )
-        return await context.object_store(self._bucket)
+        return await context.object_store(self.bucket)
 
 
-def _name(sequence: int) -> str:
+def copy_name(sequence: int) -> str:
+    """What the copy of the tables after that message is called."""
     return f"{sequence:020}"
 
 
@@ -141,7 +156,7 @@ async def fetch_newest(shelf: Shelf, file: Path) -> int:
         newest = await shelf.newest()
         if not newest:
             return 0
-        with suppress(nats.js.errors.Error, TimeoutError):
+        with suppress(ApiError, StoreUnavailable):
             await shelf.fetch(newest, file)
             return newest
     raise StoreUnavailable("The copy of the tables that the cluster keeps cannot be read.")

@@ -285,6 +285,16 @@ def open_tables(path: Path, stream: str) -> ReadModel:
     return found
 
 
+def adopt_tables(path: Path, stream: str, applied: int) -> None:
+    """Let a whole file of an embedded store be the tables after the message `applied`; others stay."""
+    connection = prepare(path)
+    try:
+        if not _has_journal(connection):
+            _create(connection, stream, applied)
+    finally:
+        connection.close()
+
+
 def remove_tables(path: Path) -> None:
     """Throw the tables away."""
     for end in COMPANIONS:
@@ -296,7 +306,7 @@ def _open(path: Path, stream: str) -> ReadModel | None:
     try:
         connection.execute("PRAGMA synchronous = NORMAL")
         if not _has_journal(connection):
-            _create(connection, stream)
+            _create(connection, stream, 0)
         if connection.execute("SELECT stream FROM journal").fetchone()[0] != stream:
             connection.close()
             return None
@@ -311,8 +321,8 @@ def _has_journal(connection: sqlite3.Connection) -> bool:
     return found is not None
 
 
-def _create(connection: sqlite3.Connection, stream: str) -> None:
+def _create(connection: sqlite3.Connection, stream: str, applied: int) -> None:
     schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
     connection.executescript(f"BEGIN IMMEDIATE; {schema}")
-    connection.execute("INSERT INTO journal VALUES (1, ?, 0, 0, 0, 0, 0)", (stream,))
+    connection.execute("INSERT INTO journal VALUES (1, ?, ?, 0, 0, 0, 0)", (stream, applied))
     connection.execute("COMMIT")

@@ -30,6 +30,8 @@ from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
 from partnerbus.store.protocol import News
 
+CANCEL_EVERY = timedelta(milliseconds=100)
+
 STANDSTILL = timedelta(seconds=30)
 """How long catching up may stand still at the start."""
 
@@ -58,16 +60,20 @@ class Replica:
 
     async def start(self, node: str, failpoints: Failpoints) -> Publisher:
         """Catch up, become the opening of `node` that counts, and give what publishes for it."""
-        self.run_beside(self._follower.run())
-        self._session.reconnected = self._reconnected
-        self._session.closed = self._fail
-        await self._catch_up((await self._stream.state()).last_seq)
+        await self.follow()
         epoch = await self._announce(node)
         publisher = Publisher(self._session, self._stream.subject, epoch, failpoints)
         await publisher.start()
         self.run_beside(publisher.run())
         self._publisher = publisher
         return publisher
+
+    async def follow(self) -> None:
+        """Begin to read, and come as far as the stream is now."""
+        self.run_beside(self._follower.run())
+        self._session.reconnected = self._reconnected
+        self._session.closed = self._fail
+        await self._catch_up((await self._stream.state()).last_seq)
 
     def listen(self, news: News) -> None:
         """Tell `news` of what other nodes have committed."""
@@ -83,9 +89,12 @@ class Replica:
 
     async def close(self) -> None:
         """Read no more."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while alive := [task for task in self._tasks if not task.done()]:
+            for task in alive:
+                task.cancel()  # again: Python 3.11's `wait_for` forgets one that comes with the result
+            with suppress(TimeoutError):
+                async with self._session.clock.timeout(CANCEL_EVERY):
+                    await asyncio.wait(alive)
         await self._applier.close()
 
     async def lost(self) -> str:

@@ -1,9 +1,7 @@
 """The stream of commands: how it is made, and what is checked before anything is written to it."""
 
-import asyncio
-import http.client
 from datetime import UTC, datetime, timedelta
-from urllib.parse import urlsplit
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -11,8 +9,10 @@ import msgspec
 from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
 from partnerbus.kernel.telemetry import Log
 from partnerbus.store.embedded.database import SCHEMA_VERSION
+from partnerbus.store.embedded.mark import Mark, decode_mark
 from partnerbus.store.jetstream.address import Cluster
 from partnerbus.store.jetstream.session import ApiError, Session
+from partnerbus.store.jetstream.syncing import check_sync
 
 VERSION = "2"
 """Of the commands and of what they do to the tables. Nodes of one version only share a stream: two that would
@@ -22,6 +22,14 @@ VERSION_KEY = "partnerbus-version"
 TABLES_KEY = "partnerbus-tables"
 ID_KEY = "partnerbus-id"
 SEAL_KEY = "partnerbus-seal"
+MARK_KEY = "partnerbus-moving"
+"""Of a stream whose store is being moved here, or away (`embedded.mark`); it takes no commands then."""
+
+MOVED_IN = 1
+"""The sequence of the copy that a store was moved here as. The stream begins behind it, so no node takes its
+own empty tables for the beginning."""
+
+ANOTHER_NAME = "name another one, as in nats://host/mine"
 
 MOST_REPLICAS = 3
 """How many a new stream has, if there are so many servers."""
@@ -30,7 +38,6 @@ PATIENCE = timedelta(seconds=20)
 """How long a cluster that is just starting may take to choose its leaders."""
 
 PAUSE = timedelta(milliseconds=250)
-MONITOR_SECONDS = 5.0
 
 IN_USE = 10058
 TOO_FEW = 10005
@@ -63,6 +70,12 @@ class StreamInfo(msgspec.Struct, frozen=True):
         """What tells the stream from another of its name."""
         return self.config.metadata.get(ID_KEY, "")
 
+    @property
+    def mark(self) -> Mark | None:
+        """Whether its store is being moved."""
+        text = self.config.metadata.get(MARK_KEY)
+        return None if text is None else decode_mark(text)
+
 
 class _Stored(msgspec.Struct, frozen=True):
     time: str
@@ -76,6 +89,10 @@ class _Anything(msgspec.Struct, frozen=True):
     pass
 
 
+class _Whole(msgspec.Struct, frozen=True):
+    config: dict[str, Any]
+
+
 class Stream:
     """A stream that is ours and of this version. Make it with `open`."""
 
@@ -83,8 +100,11 @@ class Stream:
         self._session = session
         self.name = name
         self.subject = subject_of(name)
+        self._info = info
         self.id = info.id
         self.replicas = info.config.num_replicas
+        self.mark = info.mark
+        """That of a store that is being moved; None for every stream that `open` gives."""
 
     @classmethod
     async def open(cls, session: Session, log: Log) -> "Stream":
@@ -96,8 +116,46 @@ class Stream:
         await _check_enabled(session)
         found = await _find_or_make(session, cluster)
         _check(cluster, found)
+        if (mark := found.mark) is not None:
+            raise ConfigurationError(mark.refusal(_named(cluster)))
         await check_sync(cluster, found.config.num_replicas, log)
         return cls(session, cluster.name, found)
+
+    @classmethod
+    async def find(cls, session: Session) -> "Stream | None":
+        """The stream of that name, whatever it is; None if there is none. See `check`."""
+        await _check_enabled(session)
+        found = await _find(session, session.cluster)
+        return None if found is None else cls(session, session.cluster.name, found)
+
+    @classmethod
+    async def make_marked(cls, session: Session, mark: Mark, log: Log) -> "Stream":
+        """A new stream that is to be filled, and is nobody's until `set_mark` takes the mark off."""
+        cluster, until = session.cluster, session.clock.now() + PATIENCE
+        await check_sync(cluster, _replicas(cluster), log)
+        while (made := await _make(session, cluster, mark, is_last=session.clock.now() >= until)) is None:
+            if await _find(session, cluster) is not None:
+                raise is_taken(cluster)
+            await session.clock.sleep(PAUSE)
+        return cls(session, cluster.name, made)
+
+    def check(self) -> None:
+        """A `ConfigurationError` says what is wrong with it, but for its mark."""
+        _check(self._session.cluster, self._info)
+
+    async def set_mark(self, mark: Mark | None) -> None:
+        """Mark the stream, or take its mark off, in one atomic act: what is marked takes no commands."""
+        found = await self._session.call(f"STREAM.INFO.{self.name}", {}, _Whole)
+        metadata = {key: value for key, value in found.config["metadata"].items() if key != MARK_KEY}
+        if mark is not None:
+            metadata[MARK_KEY] = msgspec.json.encode(mark).decode()
+        changed = {**found.config, "subjects": [_takes(self.name, mark)], "metadata": metadata}
+        await self._session.call(f"STREAM.UPDATE.{self.name}", changed, _Anything)
+        self.mark = mark
+
+    async def remove(self) -> None:
+        """Take it away, with all that is in it."""
+        await self._session.call(f"STREAM.DELETE.{self.name}", {}, _Anything)
 
     async def state(self) -> StreamState:
         """Its ends, right now."""
@@ -130,6 +188,20 @@ def subject_of(name: str) -> str:
     return f"{name}.commands"
 
 
+def _takes(name: str, mark: Mark | None) -> str:
+    """What a stream takes: nothing that anybody publishes while it is marked."""
+    return subject_of(name) if mark is None else f"{name}.moving"
+
+
+def is_taken(cluster: Cluster) -> ConfigurationError:
+    """Why nothing can be moved to a stream that is there."""
+    return ConfigurationError(f"{_named(cluster)} is there already: {ANOTHER_NAME}")
+
+
+def _named(cluster: Cluster) -> str:
+    return f"The stream {cluster.name} of {cluster}"
+
+
 async def _check_enabled(session: Session) -> None:
     until = session.clock.now() + PATIENCE
     while True:
@@ -145,10 +217,8 @@ async def _find_or_make(session: Session, cluster: Cluster) -> StreamInfo:
     until = session.clock.now() + PATIENCE
     while True:
         try:
-            return await session.call(f"STREAM.INFO.{cluster.name}", {}, StreamInfo)
-        except ApiError as error:
-            if not error.is_not_found:
-                raise _unusable(cluster, error) from None
+            if (found := await _look(session, cluster)) is not None:
+                return found
             if (made := await _make(session, cluster, is_last=session.clock.now() >= until)) is not None:
                 return made
         except StoreUnavailable:
@@ -157,12 +227,38 @@ async def _find_or_make(session: Session, cluster: Cluster) -> StreamInfo:
         await session.clock.sleep(PAUSE)
 
 
-async def _make(session: Session, cluster: Cluster, *, is_last: bool) -> StreamInfo | None:
-    """The new stream; None if it may go better in a moment, or somebody else has made one."""
-    replicas = cluster.replicas or min(len(cluster.servers), MOST_REPLICAS)
+async def _find(session: Session, cluster: Cluster) -> StreamInfo | None:
+    """The stream, None if there is none; a cluster may take its time to answer."""
+    until = session.clock.now() + PATIENCE
+    while True:
+        try:
+            return await _look(session, cluster)
+        except StoreUnavailable:
+            if session.clock.now() >= until:
+                raise
+        await session.clock.sleep(PAUSE)
+
+
+async def _look(session: Session, cluster: Cluster) -> StreamInfo | None:
+    try:
+        return await session.call(f"STREAM.INFO.{cluster.name}", {}, StreamInfo)
+    except ApiError as error:
+        if not error.is_not_found:
+            raise _unusable(cluster, error) from None
+    return None
+
+
+async def _make(
+    session: Session, cluster: Cluster, mark: Mark | None = None, *, is_last: bool
+) -> StreamInfo | None:
+    """The new stream; None if it may go better in a moment, or somebody else has made one.
+
+    With a mark it is that of a store that is moved here.
+    """
+    replicas = _replicas(cluster)
     wanted = {
         "name": cluster.name,
-        "subjects": [subject_of(cluster.name)],
+        "subjects": [_takes(cluster.name, mark)],
         "storage": "file",
         "retention": "limits",
         "discard": "new",
@@ -172,9 +268,11 @@ async def _make(session: Session, cluster: Cluster, *, is_last: bool) -> StreamI
         "metadata": {
             VERSION_KEY: VERSION,
             TABLES_KEY: str(SCHEMA_VERSION),
-            ID_KEY: uuid4().hex,
+            ID_KEY: uuid4().hex if mark is None else mark.id,
             SEAL_KEY: cluster.seal(),
+            **({} if mark is None else {MARK_KEY: msgspec.json.encode(mark).decode()}),
         },
+        **({} if mark is None else {"first_seq": MOVED_IN + 1}),
     }
     try:
         made = await session.call(f"STREAM.CREATE.{cluster.name}", wanted, StreamInfo)
@@ -187,8 +285,12 @@ async def _make(session: Session, cluster: Cluster, *, is_last: bool) -> StreamI
     return made
 
 
+def _replicas(cluster: Cluster) -> int:
+    return cluster.replicas or min(len(cluster.servers), MOST_REPLICAS)
+
+
 def _unusable(cluster: Cluster, error: ApiError) -> ConfigurationError:
-    return ConfigurationError(f"The stream {cluster.name} of {cluster} cannot be used. {error}")
+    return ConfigurationError(f"{_named(cluster)} cannot be used. {error}")
 
 
 def _too_few(cluster: Cluster, replicas: int) -> ConfigurationError:
@@ -199,10 +301,10 @@ def _too_few(cluster: Cluster, replicas: int) -> ConfigurationError:
 
 
 def _check(cluster: Cluster, found: StreamInfo) -> None:
-    metadata, which = found.config.metadata, f"The stream {cluster.name} of {cluster}"
+    metadata, which = found.config.metadata, _named(cluster)
     version, tables = metadata.get(VERSION_KEY), metadata.get(TABLES_KEY)
     if version is None or not found.id:
-        raise ConfigurationError(f"{which} is not partnerbus's: name another one, as in nats://host/mine")
+        raise ConfigurationError(f"{which} is not partnerbus's: {ANOTHER_NAME}")
     if (version, tables) != (VERSION, str(SCHEMA_VERSION)):
         raise ConfigurationError(
             f"{which} is of version {version}.{tables}, this partnerbus of {VERSION}.{SCHEMA_VERSION}: "
@@ -220,60 +322,3 @@ def _check(cluster: Cluster, found: StreamInfo) -> None:
             f"{which} has {found.config.num_replicas} replicas, not {cluster.replicas}: change it with "
             f"`nats stream edit {cluster.name} --replicas {cluster.replicas}`, or do not say how many"
         )
-
-
-# -- whether what is acknowledged is on disk ---------------------------------------------------------------
-
-
-class _JetStreamConfiguration(msgspec.Struct):
-    sync_always: bool = False
-
-
-class _JetStream(msgspec.Struct):
-    config: _JetStreamConfiguration | None = None
-
-
-class _Varz(msgspec.Struct):
-    server_name: str = "?"
-    jetstream: _JetStream | None = None
-
-
-async def check_sync(cluster: Cluster, replicas: int, log: Log) -> None:
-    """Warn if what a server acknowledges is not on its disk; refuse if it then is on no other server either.
-
-    Only the servers' monitoring says so.
-    """
-    if not cluster.monitors:
-        log.warning("sync_interval unknown", advice="name the servers' monitoring with --store-monitors")
-        return
-    lazy = [name for name in await asyncio.gather(*map(_lazy_server, cluster.monitors)) if name is not None]
-    if lazy and replicas == 1:
-        raise ConfigurationError(
-            f"NATS server {', '.join(lazy)} acknowledges what is not on its disk, and the stream is on one "
-            "server only: set `sync_interval: always` in its jetstream block"
-        )
-    if lazy:
-        log.warning("acknowledged before it is on disk", servers=lazy, advice="sync_interval: always")
-
-
-async def _lazy_server(monitor: str) -> str | None:
-    """The name of the server whose monitoring that is, None if it syncs always."""
-    try:
-        found = msgspec.json.decode(await asyncio.to_thread(_read_varz, monitor), type=_Varz)
-    except (OSError, http.client.HTTPException, msgspec.MsgspecError):
-        raise ConfigurationError(
-            f"store-monitors: {monitor} is not the monitoring of a NATS server"
-        ) from None
-    configuration = found.jetstream.config if found.jetstream is not None else None
-    return None if configuration is not None and configuration.sync_always else found.server_name
-
-
-def _read_varz(monitor: str) -> bytes:
-    where = urlsplit(monitor)
-    kind = http.client.HTTPSConnection if where.scheme == "https" else http.client.HTTPConnection
-    connection = kind(where.hostname or "", where.port, timeout=MONITOR_SECONDS)
-    try:
-        connection.request("GET", "/varz")
-        return connection.getresponse().read()
-    finally:
-        connection.close()
