@@ -12,7 +12,7 @@ from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import make_log
-from partnerbus.model.delivery import DeliveryState, NewDelivery, Settlement
+from partnerbus.model.delivery import DeliveryState, NewDelivery, NewRecord, Settlement
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.embedded.table_store import TableStore
 from partnerbus.store.jetstream.address import ClusterSettings
@@ -26,12 +26,13 @@ from partnerbus.testing.store_contract.world import (
     REFUSED,
     claim_one,
     fill,
-    fill_large,
+    make_event,
     owe,
     tried,
 )
 
 KEY = "secret.key"
+LARGE_BYTES = 100_000
 
 _OF_A_NODE = re.compile(r'(CREATE TABLE|INSERT INTO) "?(journal|nodes)\b')
 
@@ -55,7 +56,9 @@ async def fill_with_everything(store: TableStore, clock: ManualClock) -> None:
     for number in range(5):
         revision = await store.put(f"key{number}", b"value" * number, 0)
     await store.delete("key4", revision)
-    await fill_large(store, 4, "large")
+    for number in range(1, 5):
+        event = make_event(number, b'{"a":"' + b"x" * LARGE_BYTES + b'"}')
+        await store.append([NewRecord(log="large", dedup_id=number.to_bytes(16, "little"), event=event)])
     records = await fill(store, 30, first=50)
     await owe(store, records)
     retry = Settlement(

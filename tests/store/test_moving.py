@@ -1,27 +1,36 @@
 """A store is moved to a cluster and back: everything is there, once, whatever happened on the way."""
 
+import errno
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
 from zlib import crc32
 
+import msgspec
+import nats
 import pytest
 
 from partnerbus.kernel.clock import ManualClock
-from partnerbus.kernel.errors import ConfigurationError
+from partnerbus.kernel.errors import ConfigurationError, StoreError, StoreLocked, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint, FailpointError, Failpoints
+from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import make_log
+from partnerbus.model.resources import ClusterNode, Role, encode_resource
 from partnerbus.store.embedded import EmbeddedStore
+from partnerbus.store.embedded.digests import TableDigest
+from partnerbus.store.embedded.mark import MARK
 from partnerbus.store.jetstream import JetStreamStore
-from partnerbus.store.jetstream.move import Move, Moved
-from partnerbus.store.jetstream.move_in import discard_in, move_in
+from partnerbus.store.jetstream import move_in as move_in_module
+from partnerbus.store.jetstream.move import Move, Moved, Shows, digest
+from partnerbus.store.jetstream.move_in import CHECKED, discard_in, move_in
 from partnerbus.store.jetstream.move_out import discard_out, move_out
 from partnerbus.store.jetstream.parts import Parts
 from partnerbus.testing.store_contract.world import fill
 from tests.store.moving import KEY, dump, full_store, make_folder, make_move, names_in
-from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.nats_servers import NatsServer, free_port, nats_server
 from tests.store.test_jetstream_opening import ask
 
 TO_CLUSTER = (
@@ -48,6 +57,11 @@ TO_FOLDER = (
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     with nats_server(tmp_path_factory.mktemp("nats")) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("partnerbus.store.jetstream.move_in.PART_BYTES", 64 * 1024)
 
 
 @pytest.fixture
@@ -195,7 +209,7 @@ async def test_to_a_folder_interrupted(
     await (await open_folder(new)).close()
 
 
-@pytest.mark.parametrize("point", TO_CLUSTER)
+@pytest.mark.parametrize("point", [Failpoint.MIGRATE_MARKED, Failpoint.MIGRATE_VERIFIED])
 async def test_to_a_cluster_given_up(old: Path, url: str, point: Failpoint) -> None:
     with pytest.raises(FailpointError):
         await move_in(make_move(old, url, point))
@@ -206,7 +220,7 @@ async def test_to_a_cluster_given_up(old: Path, url: str, point: Failpoint) -> N
     assert all_same(await move_in(make_move(old, url)))
 
 
-@pytest.mark.parametrize("point", TO_FOLDER[:-1])
+@pytest.mark.parametrize("point", [Failpoint.MIGRATE_MARKED, Failpoint.MIGRATE_OPENED])
 async def test_to_a_folder_given_up(old: Path, new: Path, tmp_path: Path, url: str, point: Failpoint) -> None:
     await move_in(make_move(old, url))
     with pytest.raises(FailpointError):
@@ -216,4 +230,177 @@ async def test_to_a_folder_given_up(old: Path, new: Path, tmp_path: Path, url: s
     store = await open_node(tmp_path / "node", make_move(old, url))
     await fill(store, 1, first=900)
     await store.close()
+    assert all_same(await move_out(make_move(new, url)))
+
+
+# -- what is found, and what is refused --------------------------------------------------------------------
+
+
+async def test_a_flipped_byte_in_a_part_is_found(
+    old: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Parts.put
+
+    async def flipping(self: Parts, data: bytes, after: int) -> int:
+        sent.append(data)
+        return await put(
+            self, data if len(sent) != 3 else data[:100] + bytes([data[100] ^ 1]) + data[101:], after
+        )
+
+    sent: list[bytes] = []
+    monkeypatch.setattr(Parts, "put", flipping)
+    with pytest.raises(StoreUnavailable, match="Part 3 in the cluster is not what was sent"):
+        await move_in(make_move(old, url))
+    with pytest.raises(ConfigurationError, match="is being filled from"):
+        await open_node(tmp_path / "node", make_move(old, url))
+    parts = len(sent)
+    assert all_same(await move_in(make_move(old, url)))
+    assert len(sent) == parts + parts - 2  # the two before it are not sent again
+    await (await open_node(tmp_path / "node", make_move(old, url))).close()
+
+
+async def test_a_flipped_byte_in_a_copy_is_found(old: Path, new: Path, url: str) -> None:
+    await move_in(make_move(old, url))
+    stream = f"OBJ_{url.rpartition('/')[2]}-copies"
+    client = await nats.connect(url)
+    found = await client.jetstream().get_msg(stream, seq=3)
+    await client.jetstream().delete_msg(stream, 3)
+    assert found.data is not None
+    assert found.subject is not None
+    await client.jetstream().publish(found.subject, found.data[:-1] + bytes([found.data[-1] ^ 1]))
+    await client.close()
+    with pytest.raises(StoreUnavailable, match="is not what was put there"):
+        await move_out(make_move(new, url))
+    assert "partnerbus.db" not in names_in(new)
+
+
+async def test_a_damaged_event_is_not_moved(old: Path, url: str) -> None:
+    with closing(sqlite3.connect(old / "partnerbus.db")) as connection, connection:
+        connection.execute(
+            "UPDATE records SET body = x'00' WHERE position IN (SELECT max(position) FROM records)"
+        )
+    with pytest.raises(StoreUnavailable, match=r"The event at position .* is damaged"):
+        await move_in(make_move(old, url))
+    assert MARK not in names_in(old)
+    assert "error" in await ask(url, f"STREAM.INFO.{url.rpartition('/')[2]}")
+
+
+async def test_tables_that_differ_are_no_store(
+    old: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changing(path: Path, show: Shows, label: str) -> Sequence[TableDigest]:
+        if path.name == CHECKED:
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("UPDATE cursors SET position = position + 1")
+        return digest(path, show, label)
+
+    monkeypatch.setattr(move_in_module, "digest", changing)
+    moved = await move_in(make_move(old, url))
+    assert moved.finished_at is None
+    assert [each.table for each in moved.tables if not each.is_same] == ["cursors"]
+    with pytest.raises(ConfigurationError, match="is being filled from"):
+        await open_node(tmp_path / "node", make_move(old, url))
+
+
+async def test_nobody_serves_the_source(
+    old: Path, new: Path, tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_folder(old)
+    with pytest.raises(StoreLocked, match="in use by another partnerbus process: stop it first"):
+        await move_in(make_move(old, url))
+    await store.close()
+    await move_in(make_move(old, url))
+    node = await open_node(tmp_path / "node", make_move(old, url))
+    until = datetime.now(UTC) + timedelta(hours=1)
+    lease = ClusterNode(
+        name="n1", url="http://n1:1", roles=[Role.ROUTE], started_at=until, leased_until=until
+    )
+    revision = await node.put(lease.key, encode_resource(lease), 0)
+    with pytest.raises(ConfigurationError, match=r"Nodes still serve .*: n1 at http://n1:1 \(until"):
+        await move_out(make_move(new, url))
+    await fill(node, 1, first=900)  # which the cluster still takes
+    await node.delete(lease.key, revision)
+    assert all_same(await move_out(make_move(new, url)))
+    monkeypatch.setattr("partnerbus.store.jetstream.publisher.PATIENCE", timedelta(0))
+    with pytest.raises(StoreError):
+        await fill(node, 1, first=901)
+    await node.close()
+
+
+@pytest.mark.parametrize("is_there", ["partnerbus.db", "jetstream.db"])
+async def test_a_folder_with_a_store_is_no_target(old: Path, new: Path, url: str, is_there: str) -> None:
+    await move_in(make_move(old, url))
+    (new / is_there).write_bytes(b"")
+    with pytest.raises(ConfigurationError, match="holds a store already"):
+        await move_out(make_move(new, url))
+    assert names_in(new) == sorted([is_there, "partnerbus.lock", KEY])
+
+
+async def test_a_stream_that_is_there_is_no_target(old: Path, tmp_path: Path, url: str) -> None:
+    await (await open_node(tmp_path / "node", make_move(old, url))).close()
+    with pytest.raises(ConfigurationError, match="is there already: name another one"):
+        await move_in(make_move(old, url))
+    await (await open_folder(old)).close()
+
+
+async def test_a_move_to_somewhere_else_is_refused(old: Path, new: Path, url: str) -> None:
+    with pytest.raises(FailpointError):
+        await move_in(make_move(old, url, Failpoint.MIGRATE_COPIED))
+    with pytest.raises(ConfigurationError, match=f"is being moved to {url}, which is not finished"):
+        await move_in(make_move(old, url + "2"))
+    with pytest.raises(ConfigurationError, match=f"is being filled from {old}, which is not finished"):
+        await move_out(make_move(new, url))
+
+
+async def test_another_key_is_refused(old: Path, new: Path, url: str) -> None:
+    await move_in(make_move(old, url))
+    (new / KEY).unlink()
+    SecretBox.from_file(new / KEY)
+    with pytest.raises(ConfigurationError, match=r"another secret\.key"):
+        await move_out(make_move(new, url))
+
+
+async def test_what_is_no_store(tmp_path: Path, url: str) -> None:
+    folder = make_folder(tmp_path / "empty")
+    with pytest.raises(ConfigurationError, match="There is no store in"):
+        await move_in(make_move(folder, url))
+    SecretBox.from_file(folder / KEY)
+    with pytest.raises(ConfigurationError, match="has no store of that name"):
+        await move_out(make_move(folder, url))
+    assert names_in(folder) == ["partnerbus.lock", KEY]
+
+
+async def test_another_schema_is_refused(old: Path, url: str) -> None:
+    with closing(sqlite3.connect(old / "partnerbus.db")) as connection:
+        connection.execute("PRAGMA user_version = 4")
+    with pytest.raises(ConfigurationError, match="was written by an older partnerbus"):
+        await move_in(make_move(old, url))
+
+
+async def test_too_few_servers(old: Path, url: str) -> None:
+    move = make_move(old, url)
+    three = msgspec.structs.replace(move, cluster=msgspec.structs.replace(move.cluster, replicas=3))
+    with pytest.raises(ConfigurationError, match="fewer than 3 servers"):
+        await move_in(three)
+    await (await open_folder(old)).close()
+
+
+async def test_an_unreachable_cluster(old: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="can be reached"):
+        await move_in(make_move(old, f"nats://127.0.0.1:{free_port()}"))
+    await (await open_folder(old)).close()
+
+
+async def test_a_full_disk_on_the_way_back(
+    old: Path, new: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await move_in(make_move(old, url))
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(StoreUnavailable, match=r"No space left on device.*run the same again"):
+            await move_out(make_move(new, url))
     assert all_same(await move_out(make_move(new, url)))

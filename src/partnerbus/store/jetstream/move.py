@@ -6,18 +6,19 @@ does one atomic act make the new end a store.
 """
 
 import socket
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import msgspec
 
 from partnerbus.kernel.errors import ConfigurationError, StoreLocked, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log
-from partnerbus.store.embedded.database import FolderLock
+from partnerbus.store.embedded.database import FolderLock, unavailable
 from partnerbus.store.embedded.digests import Compared, TableDigest, count_rows, digest_tables
 from partnerbus.store.embedded.mark import Mark
 from partnerbus.store.jetstream.address import ClusterSettings
@@ -68,20 +69,17 @@ def lock(folder: Path) -> FolderLock:
 
 
 @contextmanager
-def writing(file: Path) -> Iterator[BinaryIO]:
-    """A new file at `file`; a `StoreUnavailable` if the disk does not take it."""
+def disk_told(folder: Path) -> Iterator[None]:
+    """Say of a disk that refuses, in the block, what there is to do."""
     try:
-        with file.open("wb") as data:
-            yield data
+        yield
     except OSError as error:
-        raise no_room(file, error) from error
-
-
-def no_room(file: Path, error: OSError) -> StoreUnavailable:
-    """What a disk that refuses means to a move."""
-    return StoreUnavailable(
-        f"{file} cannot be written ({error.strerror}): mend that and run the same again; what is there stays."
-    )
+        raise StoreUnavailable(
+            f"{error.filename or folder} cannot be written or read ({error.strerror or error}): "
+            "mend that and run the same again; what is there stays."
+        ) from error
+    except sqlite3.Error as error:
+        raise unavailable(folder, error) from error
 
 
 def check_same(move: Move, mark: Mark, *, is_source: bool) -> None:

@@ -32,9 +32,9 @@ from partnerbus.store.jetstream.move import (
     Moved,
     check_same,
     digest,
+    disk_told,
     lock,
     this_host,
-    writing,
 )
 from partnerbus.store.jetstream.parts import Parts
 from partnerbus.store.jetstream.read_model import remove_tables
@@ -58,6 +58,7 @@ async def move_in(move: Move) -> Moved:
     if not (move.folder / DATABASE).exists():
         raise ConfigurationError(f"There is no store in {move.folder}.")
     async with AsyncExitStack() as stack:
+        stack.enter_context(disk_told(move.folder))
         stack.callback(lock(move.folder).release)
         mark = read_mark(move.folder)
         if mark is not None:
@@ -72,6 +73,7 @@ async def move_in(move: Move) -> Moved:
 async def discard_in(move: Move) -> None:
     """Give up moving the folder's store to the cluster: what is there goes, the folder is a store again."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(disk_told(move.folder))
         stack.callback(lock(move.folder).release)
         mark = read_mark(move.folder)
         if mark is None:
@@ -202,7 +204,7 @@ class _MoveIn:
         after = number = 0
         with (
             self._path.open("rb") as file,
-            writing(self._check_file) as check,
+            self._check_file.open("wb") as check,
             self._show_bytes("Reading back") as advance,
         ):
             while data := file.read(mark.part_bytes):

@@ -44,8 +44,8 @@ from partnerbus.store.jetstream.move import (
     Moved,
     check_same,
     digest,
+    disk_told,
     lock,
-    no_room,
     this_host,
 )
 from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
@@ -71,6 +71,7 @@ async def move_out(move: Move) -> Moved:
     """
     make_folder(move.folder)
     async with AsyncExitStack() as stack:
+        stack.enter_context(disk_told(move.folder))
         stack.callback(lock(move.folder).release)
         mark = read_mark(move.folder)
         if mark is not None:
@@ -84,6 +85,7 @@ async def move_out(move: Move) -> Moved:
 async def discard_out(move: Move) -> None:
     """Give up moving the cluster's store to the folder: what is there goes, the cluster is as before."""
     async with AsyncExitStack() as stack:
+        stack.enter_context(disk_told(move.folder))
         stack.callback(lock(move.folder).release)
         mark = read_mark(move.folder)
         if mark is None:
@@ -200,11 +202,8 @@ class _MoveOut:
     async def _fetch(self, sequence: int) -> None:
         fetched = self._move.folder / FETCHED
         size = await self._shelf.size(sequence)
-        try:
-            with self._move.show(size, "Fetching", show_steps=False) as advance:
-                await self._shelf.fetch(sequence, fetched, advance)
-        except OSError as error:
-            raise no_room(fetched, error) from error
+        with self._move.show(size, "Fetching", show_steps=False) as advance:
+            await self._shelf.fetch(sequence, fetched, advance)
         adopt_tables(fetched, self._stream.id, sequence)
         remove_tables(self._tables)
         fetched.replace(self._tables)
