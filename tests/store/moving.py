@@ -4,15 +4,18 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zlib import crc32
+
+from msgspec.structs import replace
 
 from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.failpoints import Failpoint, Failpoints
 from partnerbus.kernel.secrets import SecretBox
 from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.delivery import DeliveryState, NewDelivery, NewRecord, Settlement
+from partnerbus.model.resources import ClusterNode, Role, encode_resource
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.store.embedded.table_store import TableStore
 from partnerbus.store.jetstream.address import ClusterSettings
@@ -34,6 +37,9 @@ from partnerbus.testing.store_contract.world import (
 KEY = "secret.key"
 LARGE_BYTES = 100_000
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+NODE = ClusterNode(name="n", url="http://n:1", roles=[Role.ROUTE], started_at=LONG_AGO, leased_until=LONG_AGO)
+
 _OF_A_NODE = re.compile(r'(CREATE TABLE|INSERT INTO) "?(journal|nodes)\b')
 
 
@@ -54,8 +60,9 @@ def make_folder(folder: Path) -> Path:
 async def fill_with_everything(store: TableStore, clock: ManualClock) -> None:
     """Every state of a delivery, what is trimmed, what is kept, several logs, lanes and registry values."""
     for number in range(5):
-        revision = await store.put(f"key{number}", b"value" * number, 0)
-    await store.delete("key4", revision)
+        value = replace(NODE, name=f"node{number}")
+        revision = await store.put(value.key, encode_resource(value), 0)
+    await store.delete(value.key, revision)
     for number in range(1, 5):
         event = make_event(number, b'{"a":"' + b"x" * LARGE_BYTES + b'"}')
         await store.append([NewRecord(log="large", dedup_id=number.to_bytes(16, "little"), event=event)])

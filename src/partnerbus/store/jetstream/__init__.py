@@ -6,11 +6,12 @@ in its order (`follower`) and runs the commands on tables of its own (`applier`,
 embedded store's. The answer to a verb is what running it gave here. So the order alone decides: who was first
 to change a value, who holds a claim, what was appended already. All reads are answered from the tables.
 
-The log of commands is bounded by copies of the tables in the cluster (`snapshots`); a node that starts
-without tables, or with old ones, begins with such a copy.
+The log of commands is bounded by copies of the tables in the cluster (`copies`); a node that starts without
+tables, or with old ones, begins with such a copy. So does a store that was moved here from a folder
+(`move_in`), and what a copy and the commands behind it make is what is moved to one (`move_out`).
 
-Read in this order: `store`, `commands`, `publisher`, `follower`, `applier`, `read_model`, `snapshots`,
-`catching_up`, `stream`, `session`, `address`.
+Read in this order: `store`, `commands`, `publisher`, `follower`, `applier`, `read_model`, `copies`, `parts`,
+`catching_up`, `stream`, `session`, `address`; then `move`, `move_in`, `move_out`.
 """
 
 from partnerbus.store.jetstream.address import ClusterSettings

@@ -89,6 +89,7 @@ async def discard_in(move: Move) -> None:
             await stream.remove()
         elif mark.finished_at is not None:
             raise ConfigurationError(mark.refusal(str(move.folder)))
+        remove_tables(move.folder / CHECKED)
         remove_mark(move.folder)
 
 
