@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from partnerbus.kernel.failpoints import VARIABLE, Failpoint
+from partnerbus.kernel.secrets import SecretBox
 from partnerbus.testing.receiver import Hang, Receiver, Respond
 from partnerbus.testing.server_process import ServerProcess
 from partnerbus.testing.wire import Wire
@@ -137,3 +138,13 @@ async def test_the_key_of_a_node_is_not_overwritten(tmp_path: Path) -> None:
     assert done.status == 2
     assert "is another key file" in done.err
     assert (tmp_path / "node" / KEY).read_text() == "another"
+
+
+async def test_a_store_with_secrets_of_another_key_is_not_moved(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    assert (await partnerbus("account", "create", "111122223333", "--data", str(old))).status == 0
+    (old / KEY).unlink()
+    SecretBox.from_file(old / KEY)
+    done = await migrate(old, "nats://127.0.0.1:1")
+    assert done.status == 2
+    assert "does not open with this key file" in done.err

@@ -190,6 +190,17 @@ def count_parts(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sent
 
 
+async def test_what_was_moved_away_again_is_not_filled_again(old: Path, new: Path, url: str) -> None:
+    with pytest.raises(FailpointError):
+        await move_in(make_move(old, url, Failpoint.MIGRATE_OPENED))
+    await move_out(make_move(new, url))
+    with pytest.raises(ConfigurationError, match="was moved already"):
+        await discard_in(make_move(old, url))
+    assert (await move_in(make_move(old, url))).tables == ()
+    with pytest.raises(ConfigurationError, match=f"was moved to {new} at"):
+        await open_node(old.parent / "node", make_move(old, url))
+
+
 @pytest.mark.parametrize("point", TO_FOLDER)
 async def test_to_a_folder_interrupted(
     old: Path, new: Path, tmp_path: Path, url: str, point: Failpoint
@@ -341,6 +352,18 @@ async def test_a_stream_that_is_there_is_no_target(old: Path, tmp_path: Path, ur
     with pytest.raises(ConfigurationError, match="is there already: name another one"):
         await move_in(make_move(old, url))
     await (await open_folder(old)).close()
+
+
+async def test_copies_of_a_store_that_is_gone_are_in_the_way(old: Path, tmp_path: Path, url: str) -> None:
+    name = url.rpartition("/")[2]
+    client = await nats.connect(url)
+    shelf = await client.jetstream().create_object_store(f"{name}-copies")
+    await shelf.put(f"{7:020}", b"somebody's")
+    with pytest.raises(ConfigurationError, match=f"`nats stream rm OBJ_{name}-copies`"):
+        await move_in(make_move(old, url))
+    await client.jetstream().delete_object_store(f"{name}-copies")
+    await client.close()
+    assert all_same(await move_in(make_move(old, url)))
 
 
 async def test_a_move_to_somewhere_else_is_refused(old: Path, new: Path, url: str) -> None:

@@ -36,6 +36,8 @@ SHOWN = 16
 
 HEAD = ("TABLE", "ROWS IN SOURCE", "CHECKSUM", "ROWS IN TARGET", "CHECKSUM", "")
 
+AGAIN = "Run it again, or give it up with --discard."
+
 CLUSTER_OPTIONS = ("replicas", "store_credentials", "store_ca", "store_certificate", "store_monitors")
 
 
@@ -93,7 +95,7 @@ def migrate(
     move = _move(settings, folder, key)
     if discard:
         asyncio.run(_discard(move, to_cluster=to_cluster))
-        click.echo("given up; the source is as it was")
+        click.echo('{"discarded":true}' if as_json else "given up; the source is as it was")
         return
     moved = asyncio.run(_to_cluster(move, data) if to_cluster else _to_folder(move))
     view = _view(without_secrets(source), without_secrets(target), moved)
@@ -235,7 +237,7 @@ def in_words(view: MigrateView) -> str:
     ]
     said = [columns(HEAD, rows), ""]
     if not view.is_finished:
-        return "\n".join([*said, f"NOT MOVED: {view.target} does not hold what {view.source} holds."])
+        return "\n".join([*said, f"NOT MOVED: {view.target} does not hold what {view.source} holds.", AGAIN])
     if not view.tables:
         said = []
         verdict = f"{view.source} was moved to {view.target} before."

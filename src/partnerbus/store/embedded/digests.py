@@ -15,7 +15,7 @@ from partnerbus.store.embedded.records import checksum
 NODE_TABLES = frozenset({"journal", "nodes"})
 """What the tables of a node of a cluster have beside those of every store."""
 
-ROWS_AT_ONCE = 1_000
+ROWS_A_STEP = 1_000
 
 
 class TableDigest(msgspec.Struct, frozen=True):
@@ -73,11 +73,12 @@ def _digest(connection: sqlite3.Connection, table: str, advance: Callable[[int],
     keys = ", ".join(name for _, name, *_, key in sorted(columns, key=lambda row: row[-1]) if key)
     hashed, rows = hashlib.sha256(), 0
     found = connection.execute(f"SELECT * FROM {table} ORDER BY {keys}")  # noqa: S608 - our schema
-    while some := found.fetchmany(ROWS_AT_ONCE):
-        for row in some:
-            hashed.update(msgspec.msgpack.encode(row))
-        rows += len(some)
-        advance(len(some))
+    for row in found:
+        hashed.update(msgspec.msgpack.encode(row))
+        rows += 1
+        if not rows % ROWS_A_STEP:
+            advance(ROWS_A_STEP)
+    advance(rows % ROWS_A_STEP)
     return TableDigest(table, rows, hashed.hexdigest())
 
 

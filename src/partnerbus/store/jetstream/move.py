@@ -7,21 +7,23 @@ does one atomic act make the new end a store.
 
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
+import nats.errors
 
 from partnerbus.kernel.errors import ConfigurationError, StoreLocked, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.telemetry import Log
 from partnerbus.store.embedded.database import FolderLock, unavailable
 from partnerbus.store.embedded.digests import Compared, TableDigest, count_rows, digest_tables
-from partnerbus.store.embedded.mark import Mark
-from partnerbus.store.jetstream.address import ClusterSettings
+from partnerbus.store.embedded.mark import Mark, read_mark
+from partnerbus.store.jetstream.address import ClusterSettings, parse_cluster
+from partnerbus.store.jetstream.session import Session
 
 
 class Shows(Protocol):
@@ -68,9 +70,23 @@ def lock(folder: Path) -> FolderLock:
         ) from None
 
 
+@asynccontextmanager
+async def begun(move: Move, *, is_source: bool) -> AsyncIterator[tuple[Mark | None, Session]]:
+    """Own the folder, with the mark it has of this very move, and be connected, for the block's length."""
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_told(move.folder))
+        stack.callback(lock(move.folder).release)
+        mark = read_mark(move.folder)
+        if mark is not None:
+            _check_same(move, mark, is_source=is_source)
+        session = await Session.open(parse_cluster(move.cluster))
+        stack.push_async_callback(session.close)
+        yield mark, session
+
+
 @contextmanager
-def disk_told(folder: Path) -> Iterator[None]:
-    """Say of a disk that refuses, in the block, what there is to do."""
+def _told(folder: Path) -> Iterator[None]:
+    """Say of a disk or a cluster that refuses, in the block, what there is to do."""
     try:
         yield
     except OSError as error:
@@ -80,9 +96,11 @@ def disk_told(folder: Path) -> Iterator[None]:
         ) from error
     except sqlite3.Error as error:
         raise unavailable(folder, error) from error
+    except nats.errors.Error as error:
+        raise StoreUnavailable(f"The cluster refuses: {error}. Mend that and run the same again.") from error
 
 
-def check_same(move: Move, mark: Mark, *, is_source: bool) -> None:
+def _check_same(move: Move, mark: Mark, *, is_source: bool) -> None:
     """Refuse a folder that is marked by another move than this one."""
     if mark.is_source != is_source or move.url != (mark.target if is_source else mark.source):
         raise ConfigurationError(mark.refusal(str(move.folder)))

@@ -12,7 +12,7 @@ Whatever is interrupted is done again from the beginning, but for what is there 
 import asyncio
 import hashlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager, AsyncExitStack
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
@@ -24,16 +24,13 @@ from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
 from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.store.embedded.database import DATABASE, prepare, translated
 from partnerbus.store.embedded.digests import compare
-from partnerbus.store.embedded.mark import Mark, read_mark, remove_mark, write_mark
-from partnerbus.store.jetstream.address import parse_cluster
+from partnerbus.store.embedded.mark import Mark, remove_mark, write_mark
 from partnerbus.store.jetstream.copies import Shelf, copy_name
 from partnerbus.store.jetstream.move import (
     Move,
     Moved,
-    check_same,
+    begun,
     digest,
-    disk_told,
-    lock,
     this_host,
 )
 from partnerbus.store.jetstream.parts import Parts
@@ -57,40 +54,31 @@ async def move_in(move: Move) -> Moved:
     """
     if not (move.folder / DATABASE).exists():
         raise ConfigurationError(f"There is no store in {move.folder}.")
-    async with AsyncExitStack() as stack:
-        stack.enter_context(disk_told(move.folder))
-        stack.callback(lock(move.folder).release)
-        mark = read_mark(move.folder)
-        if mark is not None:
-            check_same(move, mark, is_source=True)
-            if mark.finished_at is not None:
-                return Moved(finished_at=mark.finished_at)
-        session = await Session.open(parse_cluster(move.cluster))
-        stack.push_async_callback(session.close)
+    async with begun(move, is_source=True) as (mark, session):
+        if mark is not None and mark.finished_at is not None:
+            return Moved(finished_at=mark.finished_at)
         return await _MoveIn(move, session).run(mark)
 
 
 async def discard_in(move: Move) -> None:
     """Give up moving the folder's store to the cluster: what is there goes, the folder is a store again."""
-    async with AsyncExitStack() as stack:
-        stack.enter_context(disk_told(move.folder))
-        stack.callback(lock(move.folder).release)
-        mark = read_mark(move.folder)
+    async with begun(move, is_source=True) as (mark, session):
         if mark is None:
             raise ConfigurationError(f"Nothing is being moved from {move.folder}.")
-        check_same(move, mark, is_source=True)
-        session = await Session.open(parse_cluster(move.cluster))
-        stack.push_async_callback(session.close)
         stream = await Stream.find(session)
-        if stream is not None and stream.id == mark.id:
-            if stream.mark is None or mark.finished_at is not None:
-                raise ConfigurationError(f"{move.folder} was moved already: {move.url} is the store now.")
+        is_there = stream is not None and stream.id == mark.id
+        if mark.finished_at is not None or (is_there and not _is_being_filled(stream, mark)):
+            raise ConfigurationError(f"{move.folder} was moved already: {move.url} is the store now.")
+        if stream is not None and is_there:
             await Shelf(session, stream).remove()
             await stream.remove()
-        elif mark.finished_at is not None:
-            raise ConfigurationError(mark.refusal(str(move.folder)))
         remove_tables(move.folder / CHECKED)
         remove_mark(move.folder)
+
+
+def _is_being_filled(stream: Stream | None, mark: Mark) -> bool:
+    """Whether the stream has the mark of that move still: a later one may have moved it away."""
+    return stream is not None and stream.mark is not None and stream.mark.id == mark.id
 
 
 class _MoveIn:
@@ -103,7 +91,7 @@ class _MoveIn:
         stream = await Stream.find(self._session)
         if stream is not None and (mark is None or stream.id != mark.id):
             raise is_taken(self._session.cluster)
-        if mark is not None and stream is not None and stream.mark is None:
+        if mark is not None and stream is not None and not _is_being_filled(stream, mark):
             return self._finish(mark, Moved())
         await asyncio.to_thread(self._settle)
         source = await asyncio.to_thread(digest, self._path, self._move.show, "Reading")
@@ -112,6 +100,11 @@ class _MoveIn:
         if stream is None:
             stream = await self._make(mark)
         shelf = Shelf(self._session, stream)
+        if await shelf.newest() > MOVED_IN:
+            raise ConfigurationError(
+                f"{shelf.bucket} has copies of another store: run this again after "
+                f"`nats stream rm OBJ_{shelf.bucket}`"
+            )
         await shelf.make()
         parts = Parts(self._session, shelf.bucket, mark.id)
         await self._send(parts, mark)

@@ -15,7 +15,7 @@ From then on it takes no commands, so a node that was cut off cannot change what
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, closing
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -35,17 +35,14 @@ from partnerbus.store.embedded.database import (
     translated,
 )
 from partnerbus.store.embedded.digests import NODE_TABLES, compare
-from partnerbus.store.embedded.mark import Mark, read_mark, remove_mark, sync_names, write_mark
-from partnerbus.store.jetstream.address import parse_cluster
+from partnerbus.store.embedded.mark import Mark, remove_mark, sync_names, write_mark
 from partnerbus.store.jetstream.catching_up import leads_on
 from partnerbus.store.jetstream.copies import Shelf
 from partnerbus.store.jetstream.move import (
     Move,
     Moved,
-    check_same,
+    begun,
     digest,
-    disk_told,
-    lock,
     this_host,
 )
 from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
@@ -70,29 +67,15 @@ async def move_out(move: Move) -> Moved:
     there, or nodes still serve it, `StoreUnavailable` if that failed: the same again goes on with it.
     """
     make_folder(move.folder)
-    async with AsyncExitStack() as stack:
-        stack.enter_context(disk_told(move.folder))
-        stack.callback(lock(move.folder).release)
-        mark = read_mark(move.folder)
-        if mark is not None:
-            check_same(move, mark, is_source=False)
-        session = await Session.open(parse_cluster(move.cluster))
-        stack.push_async_callback(session.close)
-        stream = await _source(session)
-        return await _MoveOut(move, session, stream).run(mark)
+    async with begun(move, is_source=False) as (mark, session):
+        return await _MoveOut(move, session, await _source(session)).run(mark)
 
 
 async def discard_out(move: Move) -> None:
     """Give up moving the cluster's store to the folder: what is there goes, the cluster is as before."""
-    async with AsyncExitStack() as stack:
-        stack.enter_context(disk_told(move.folder))
-        stack.callback(lock(move.folder).release)
-        mark = read_mark(move.folder)
+    async with begun(move, is_source=False) as (mark, session):
         if mark is None:
             raise ConfigurationError(f"Nothing is being moved to {move.folder}.")
-        check_same(move, mark, is_source=False)
-        session = await Session.open(parse_cluster(move.cluster))
-        stack.push_async_callback(session.close)
         stream = await _source(session)
         is_ours = stream.mark is not None and stream.mark.id == mark.id
         if is_ours and stream.mark is not None and stream.mark.finished_at is not None:
@@ -150,8 +133,9 @@ class _MoveOut:
 
     def _is_done(self, theirs: Mark) -> bool:
         """Whether the store was moved to this very folder."""
-        is_here = (theirs.target, theirs.host) == (str(self._move.folder.absolute()), this_host())
-        return is_here and theirs.finished_at is not None
+        folder = self._move.folder
+        is_here = (theirs.target, theirs.host) == (str(folder.absolute()), this_host())
+        return is_here and theirs.finished_at is not None and (folder / DATABASE).exists()
 
     def _begin(self) -> Mark:
         folder = self._move.folder
