@@ -110,6 +110,10 @@ async def test_there_and_back(old: Path, new: Path, url: str) -> None:
     assert all_same(await move_out(make_move(new, url)))
     assert dump(new / "partnerbus.db") == before
     assert names_in(new) == ["partnerbus.db", "partnerbus.lock", KEY]
+    with closing(sqlite3.connect(new / "partnerbus.db")) as connection:
+        assert not connection.execute(
+            "SELECT 1 FROM sqlite_schema WHERE name IN ('journal', 'nodes')"
+        ).fetchall()
     await (await open_folder(new)).close()
 
 

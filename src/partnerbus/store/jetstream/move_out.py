@@ -170,12 +170,12 @@ class _MoveOut:
     async def _begun_tables(self) -> ReadModel:
         """Tables from which the stream leads on: an earlier attempt's, or the cluster's newest copy."""
         model = await asyncio.to_thread(open_tables, self._tables, self._stream.id)
-        if leads_on(model, await self._stream.state()):
+        if await leads_on(self._stream, model, await self._stream.state()):
             return model
         model.connection.close()
         await self._fetch(await self._shelf.newest())
         model = await asyncio.to_thread(open_tables, self._tables, self._stream.id)
-        if not leads_on(model, await self._stream.state()):
+        if not await leads_on(self._stream, model, await self._stream.state(), is_copy=True):
             model.connection.close()
             raise StoreUnavailable(
                 f"The stream {self._stream.name} begins behind every copy of the tables: "
