@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ OPERATIONS = sorted(
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """A server with a rule, events that matched and did not, and a dead letter."""
+    """A server with a rule, events that matched and did not, a dead letter, an archive and a replay."""
     data: Path = tmp_path_factory.mktemp("server") / "data"
     with BusInThread(data) as bus:
         found = DataFolder(data).read_operator()
@@ -64,6 +65,15 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
         client.put_rule(Name="r", EventBusName=SOURCE, EventPattern='{"detail":{"n":[1]}}')
         queue: Any = [{"Id": "1", "Arn": f"arn:aws:events:us-east-1:{ANN}:event-bus/none"}]
         client.put_targets(Rule="r", EventBusName=SOURCE, Targets=queue)
+        arn = f"arn:aws:events:us-east-1:{ANN}:event-bus/{SOURCE}"
+        client.create_archive(ArchiveName="all", EventSourceArn=arn)
+        client.start_replay(
+            ReplayName="again",
+            EventSourceArn=f"arn:aws:events:us-east-1:{ANN}:archive/all",
+            EventStartTime=datetime(2000, 1, 1, tzinfo=UTC),
+            EventEndTime=datetime(2000, 1, 2, tzinfo=UTC),
+            Destination={"Arn": arn},
+        )
         entries: Any = [{"Source": SOURCE, "DetailType": "t", "Detail": f'{{"n":{n}}}'} for n in range(3)]
         assert client.put_partner_events(Entries=entries)["FailedEntryCount"] == 0
         client.close()

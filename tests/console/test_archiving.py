@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 from partnerbus.console.door import NOT_OUR_FORM
 from partnerbus.console.screens.archives import KEEPS_A_PATTERN, NOT_DAYS
@@ -264,9 +265,15 @@ async def test_another_input_is_shown_beside_the_old_one_and_put(desk: Desk) -> 
             assert (refused.status, 'role="alert"' in refused.text) == (400, True), wrong
         assert (await ann.submit(BACKTEST, "/backtest", target="9", **fields)).status == 404
         assert len(desk.receiver.requests) == 1
+        hook = f"arn:partnerbus:webhook:us-east-1:{ANN}:hook"
+        target: Any = {"Id": "1", "Arn": hook, "RetryPolicy": {"MaximumRetryAttempts": 3}}
+        await _run(desk.client(ANN).put_targets, Rule="mine", Targets=[target])
         put = {"do": "put-input", "paths": '{"n": "$.detail.n"}', "target": "1"}
         done = await ann.submit(BACKTEST, "/rules/rule", **fields | put)
         assert "What is attempted from now on is sent like that." in done.words
+        found = await _run(desk.client(ANN).list_targets_by_rule, Rule="mine")
+        transformer = {"InputPathsMap": {"n": "$.detail.n"}, "InputTemplate": '{"order": <n>}'}
+        assert found["Targets"] == [target | {"InputTransformer": transformer}]
         await desk.put_own(ANN, {"status": "paid", "n": 9})
         assert (await desk.receiver.received(2, "/hook"))[1].body == b'{"order": 9}'
 
