@@ -1,13 +1,19 @@
 """`partnerbus dead-letters`: from the refusal of a target to the second delivery."""
 
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
 import pytest
 
+from partnerbus.cli import deliveries
 from partnerbus.testing.receiver import Receiver, Respond
 from partnerbus.testing.server_process import ServerProcess
 from tests.cli.commands import partnerbus
 from tests.node.deliver import CUSTOMER, OPEN, deliver_to, put_event
 
 pytestmark = pytest.mark.slow
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -56,5 +62,36 @@ async def test_all_are_redriven_at_once_also_without_a_server(tmp_path, hook):
     hook.script("/hook", Respond(status=200))
     done = await partnerbus("dead-letters", "redrive", "--all", "--bus", "default", "--data", str(data))
     assert done.out == "redriven 2\n"
+    assert done.err == ""
     async with ServerProcess(data, *OPEN):
         await hook.received(4)
+
+
+class Steps:
+    """Answers a redrive of six dead letters, two at each step."""
+
+    def __init__(self):
+        self.asked = []
+
+    def ask(self, kind, _method, path, *, body=None):
+        if path == "/status":
+            return SimpleNamespace(dead=4)
+        self.asked.append(body)
+        number = len(self.asked)
+        due_at = NOW + timedelta(seconds=number)
+        following = None if number == 3 else f"sub-{number}"
+        return kind(redriven=2, before=NOW, last_due_at=due_at, looked_at=2, next=following)
+
+
+def test_many_are_redriven_step_by_step_and_it_says_how_far_it_is(capsys):
+    steps = Steps()
+    done = deliveries._every(steps, {"rate": 2.0}, 2.0)  # type: ignore[arg-type]
+    assert (done.redriven, done.looked_at, done.next) == (6, 6, None)
+    assert done.last_due_at == NOW + timedelta(seconds=3)
+    assert [(each.get("after"), each.get("due_from")) for each in steps.asked] == [
+        (None, None),
+        ("sub-1", NOW + timedelta(seconds=1.5)),
+        ("sub-2", NOW + timedelta(seconds=2.5)),
+    ]
+    assert all(each["every"] for each in steps.asked)
+    assert capsys.readouterr().err.splitlines()[-1] == "Looking through dead letters: 100 %"

@@ -73,6 +73,40 @@ async def test_at_a_rate_they_fall_due_one_after_the_other(desk, monkeypatch):
     assert due == [start + index * SECOND / 2 for index in range(10)]
 
 
+async def test_in_steps_it_is_what_it_is_at_once(desk, monkeypatch):
+    """Each step goes on behind the last one, and due after it; what dies meanwhile is left alone."""
+    monkeypatch.setattr(redriving, "PAGE", 2)
+    for number in range(7):
+        await desk.bury(number, "sub-one")
+    start, looked_at, due_from, wanted = desk.clock.now(), [], desk.clock.now(), {"every": True, "rate": 2}
+    done = await desk.ok(*REDRIVE, wanted | {"limit": 3})
+    looked_at.append(done["looked_at"])
+    while done["next"] is not None:
+        due_from = msgspec.convert(done["last_due_at"], type(start)) + SECOND / 2
+        step = {"limit": 3, "after": done["next"], "before": done["before"], "due_from": due_from.isoformat()}
+        done = await desk.ok(*REDRIVE, wanted | step)
+        looked_at.append(done["looked_at"])
+    assert looked_at == [4, 3, 0]  # whole pages, and the last one does not know that it is the last
+    found = (await desk.ok("GET", "/deliveries", state="owed"))["deliveries"]
+    due = sorted(msgspec.convert(each["due_at"], type(start)) for each in found)
+    assert due == [start + index * SECOND / 2 for index in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        ({"ids": ["sub-1"], "limit": 1}, "go with every"),
+        ({"ids": ["sub-1"], "after": "sub-1"}, "go with every"),
+        ({"every": True, "after": "nonsense"}, "nonsense"),
+        ({"every": True, "due_from": "9999-12-31T23:59:59Z"}, "ten years"),
+    ],
+)
+async def test_steps_that_make_no_sense_are_refused(desk, wanted, sentence):
+    status, said = await desk.ask(*REDRIVE, wanted)
+    assert status == 400
+    assert sentence in said["error"]
+
+
 async def test_without_a_rate_all_are_due_at_once(desk):
     await desk.bury(1, "sub-one")
     done = await desk.ok(*REDRIVE, {"every": True})

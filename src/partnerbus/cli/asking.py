@@ -74,6 +74,11 @@ config_option = click.option(
 )
 
 
+limit_option = click.option(
+    "--limit", type=click.IntRange(1, 1_000), default=100, show_default=True, help="How many at most."
+)
+
+
 def asks(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--data`, `--store`, `--config` and `--json`, and an `Asker` as its first argument."""
 

@@ -1,15 +1,20 @@
 """`partnerbus dead-letters` and `deliveries`: why something did not arrive, and sending it again."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 
 import click
 import msgspec
 
 from partnerbus.api.admin.deliveries import DeliveryDetails, DeliveryList
 from partnerbus.api.admin.redriving import Redriven
-from partnerbus.cli.asking import Asker, asks, columns, given, pairs, segment
+from partnerbus.api.admin.status import Status
+from partnerbus.cli.asking import Asker, asks, columns, given, limit_option, pairs, segment
+from partnerbus.cli.progress import progress
 from partnerbus.model.delivery import Attempt, DeliveryState
+
+LOOKED_AT_ONCE = 5_000
+"""How many dead letters one request of a redrive looks through: about a second."""
 
 
 def picks(command: Callable[..., None]) -> Callable[..., None]:
@@ -31,7 +36,7 @@ def picks(command: Callable[..., None]) -> Callable[..., None]:
 def pages(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options for one page of a list."""
     command = click.option("--after", metavar="ID", help="Go on after this delivery.")(command)
-    return click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)(command)
+    return limit_option(command)
 
 
 @click.group("dead-letters")
@@ -103,11 +108,43 @@ def redrive(
     if bool(delivery_ids) == every:
         raise click.UsageError("name the dead letters to redrive, or say --all")
     body: dict[str, object] = {**given(**options)} | ({} if rate is None else {"rate": rate})
-    body |= {"every": True} if every else {"ids": delivery_ids}
-    done = asker.ask(Redriven, "POST", "/dead-letters/redrive", body=body)
+    done = _every(asker, body, rate) if every else _ask_to_redrive(asker, body | {"ids": delivery_ids})
     of = "" if every else f" of {len(delivery_ids)}"
     last = "" if rate is None else f", the last one is due at {_plain(done.last_due_at)}"
     asker.tell(done, lambda: f"redriven {done.redriven}{of}{last if done.redriven else ''}")
+
+
+def _every(asker: Asker, body: Mapping[str, object], rate: float | None) -> Redriven:
+    """Redrive step by step, and show how far it is if one step is not all."""
+    body = {**body, "every": True, "limit": LOOKED_AT_ONCE}
+    done = _ask_to_redrive(asker, body)
+    following = done.next
+    if following is None:
+        return done
+    dead = asker.ask(Status, "GET", "/status").dead + done.redriven
+    with progress(dead, "Looking through dead letters") as further:
+        further(done.looked_at)
+        while following is not None:
+            step: dict[str, object] = {"after": following, "before": done.before}
+            if rate is not None and done.last_due_at is not None:
+                step["due_from"] = done.last_due_at + timedelta(seconds=1 / rate)
+            more = _ask_to_redrive(asker, body | step)
+            further(more.looked_at)
+            done, following = _together(done, more), more.next
+    return done
+
+
+def _together(done: Redriven, more: Redriven) -> Redriven:
+    return msgspec.structs.replace(
+        more,
+        redriven=done.redriven + more.redriven,
+        last_due_at=more.last_due_at or done.last_due_at,
+        looked_at=done.looked_at + more.looked_at,
+    )
+
+
+def _ask_to_redrive(asker: Asker, body: Mapping[str, object]) -> Redriven:
+    return asker.ask(Redriven, "POST", "/dead-letters/redrive", body=body)
 
 
 def _tell_list(asker: Asker, found: DeliveryList) -> None:

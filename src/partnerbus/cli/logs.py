@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import click
 
 from partnerbus.api.admin.bus_logs import BusLogRecords
-from partnerbus.cli.asking import Asker, asks, columns, given
+from partnerbus.cli.asking import Asker, asks, columns, given, limit_option
 from partnerbus.model.bus_log import BusLogLevel, BusLogRecord
 
 LEVELS = [level.value for level in BusLogLevel if level is not BusLogLevel.OFF]
@@ -27,7 +27,7 @@ def logs() -> None:
 @click.option("--before", metavar="INSTANT", help="Only what was before.")
 @click.option("--region", help="The region of the bus.")
 @click.option("--account", help="The account of the bus.")
-@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
+@limit_option
 @asks
 def bus_log(asker: Asker, **options: str | int | None) -> None:
     """Show what BUS (a name or ARN) wrote, the newest first. Details are in the JSON."""

@@ -67,16 +67,26 @@ def explains(command: Callable[..., None]) -> Callable[..., None]:
     return explaining
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether it is a match."""
+
+    matched: bool
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
 @pattern.command()
+@json_option
 @explains
-def test(found: Explanation) -> None:
+def test(found: Explanation, as_json: bool) -> None:
     """Print `match` or `no match`, and exit with status 0 or 1."""
-    click.echo(_verdict(found))
+    click.echo(msgspec.json.encode(Verdict(found.matched)) if as_json else _verdict(found))
     sys.exit(0 if found.matched else 1)
 
 
 @pattern.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @explains
 def explain(found: Explanation, as_json: bool) -> None:
     """Print which fields of PATTERN fit EVENT, which do not, and what stands there instead."""

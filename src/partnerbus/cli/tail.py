@@ -18,6 +18,15 @@ ANSWER_SECONDS = 30.0
 _SHOWN_CHARACTERS = 400
 
 
+class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of an event that was sent on: the status, or why there was none."""
+
+    event_id: str
+    answer: str
+    taken: bool
+    seconds: float
+
+
 @click.command()
 @follows
 @asks
@@ -38,16 +47,21 @@ def listen(asker: Asker, url: str, **picked: str | None) -> None:
     """POST events to a URL of this machine as they are stored on BUS, until interrupted.
 
     For development: a target that needs no public address, no rule and no connection. What is refused is
-    shown and not sent again, and what is stored while nobody listens is not sent at all.
+    shown and not sent again, and what is stored while nobody listens is not sent at all. With --json what
+    came of each is one line of JSON.
     """
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise click.UsageError(f"{url!r} is no http:// or https:// URL")
     for event in follow(asker, **picked):
         began = time.perf_counter()
         said, is_taken = _post(url, as_delivered(event))
-        took = f"{1_000 * (time.perf_counter() - began):.0f} ms"
+        seconds = time.perf_counter() - began
+        if asker.as_json:
+            forwarded = Forwarded(event_id=event.id, answer=said, taken=is_taken, seconds=round(seconds, 4))
+            click.echo(msgspec.json.encode(forwarded))
+            continue
         answer = click.style(said, fg="green" if is_taken else "red")
-        click.echo(f"{_head(event)}  ->  {answer} in {took}")
+        click.echo(f"{_head(event)}  ->  {answer} in {1_000 * seconds:.0f} ms")
 
 
 def as_delivered(event: EventView) -> bytes:

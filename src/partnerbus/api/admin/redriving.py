@@ -23,6 +23,9 @@ PAGE = 500
 
 MOST_IDS = 1_000
 
+LATEST = timedelta(days=3_650)
+"""How far off the first of a redrive may be due."""
+
 Subscriber = tuple[str, str]
 """A subscription and its lane."""
 
@@ -31,7 +34,11 @@ class RedriveRequest(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_f
     """Which dead letters to send again: those named, or every one that the filter picks.
 
     `to` is the id or ARN of another target of the same account and region, `to_rule` its rule if several
-    have it. `rate` is how many a second become due; all at once without it. `before`: only what died by then.
+    have it. `rate` is how many a second become due, the first of them at `due_from` (now without it); all at
+    once without a rate. `before`: only what died by then.
+
+    With `every`, a request looks through `limit` dead letters at most, those after the place `after`: so a
+    large redrive may be made in steps, and whoever makes it sees how far it is.
     """
 
     ids: Annotated[list[str], msgspec.Meta(max_length=MOST_IDS)] | None = None
@@ -40,28 +47,44 @@ class RedriveRequest(DeliveryFilter, frozen=True, kw_only=True, forbid_unknown_f
     to_rule: str | None = None
     rate: Annotated[float, msgspec.Meta(ge=0.001, le=100_000)] | None = None
     before: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    due_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    after: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 class Redriven(msgspec.Struct, frozen=True, kw_only=True):
-    """How many were redriven of those that died before `before`, and when the last of them is due."""
+    """How many were redriven of those that died before `before`, and when the last of them is due.
+
+    `looked_at` dead letters were looked through; `next` is the `after` of the next step, None after the last.
+    """
 
     redriven: int
     before: datetime
     last_due_at: datetime | None
+    looked_at: int = 0
+    next: str | None = None
 
 
 async def redrive(sight: Sight, request: Request) -> Redriven:
     wanted = request.body_as(RedriveRequest)
     if (wanted.ids is None) == (not wanted.every):
         raise AdminRefused("say which dead letters: either ids, or every")
+    if wanted.due_from is not None and wanted.due_from > sight.now() + LATEST:
+        raise AdminRefused("due_from is further off than ten years")
+    if wanted.ids is not None and (wanted.after is not None or wanted.limit is not None):
+        raise AdminRefused("after and limit go with every")
     if wanted.to_rule is not None and wanted.to is None:
         raise AdminRefused("to_rule goes with to")
     run = _Run(sight, wanted)
     if wanted.ids is not None:
         await run.redrive(await sight.named(list(dict.fromkeys(map(parse_id, wanted.ids)))))
-    else:
-        async for page in looked_through(sight, wanted, (DeliveryState.DEAD,), PAGE):
-            await run.redrive([each for each in page.found if wanted.picks_one(each)])
+        return run.done()
+    after = parse_id(wanted.after) if wanted.after is not None else None
+    async for page in looked_through(sight, wanted, (DeliveryState.DEAD,), PAGE, after):
+        await run.redrive([each for each in page.found if wanted.picks_one(each)])
+        run.looked_at += page.looked_at
+        if wanted.limit is not None and run.looked_at >= wanted.limit:
+            return run.done(page.last)
     return run.done()
 
 
@@ -73,8 +96,9 @@ class _Run:
         self._sight = sight
         self._died_by = now if wanted.before is None else wanted.before
         self._gap = timedelta(0) if wanted.rate is None else timedelta(seconds=1 / wanted.rate)
-        self._begun_at = now
+        self._begun_at = wanted.due_from or now
         self._redriven = 0
+        self.looked_at = 0
         self._others = None if wanted.to is None else _Others(sight, wanted.to, wanted.to_rule)
 
     async def redrive(self, found: Sequence[Delivery]) -> None:
@@ -83,11 +107,13 @@ class _Run:
             how = Redrive(due_at=self._due_at(self._redriven), gap=self._gap, died_by=self._died_by, to=to)
             self._redriven += await self._sight.redrive(dead, how)
 
-    def done(self) -> Redriven:
+    def done(self, last: str | None = None) -> Redriven:
         return Redriven(
             redriven=self._redriven,
             before=self._died_by,
             last_due_at=self._due_at(self._redriven - 1) if self._redriven else None,
+            looked_at=self.looked_at,
+            next=last,
         )
 
     def _due_at(self, index: int) -> datetime:
