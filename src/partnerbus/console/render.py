@@ -32,6 +32,7 @@ class Pages:
         self._environment.filters |= {
             "anchor": anchor,
             "arn": short_arn,
+            "target_name": target_name,
             "target_page": target_page,
             "count": "{:,}".format,
             "instant": instant,
@@ -88,7 +89,7 @@ def size(count: int) -> str:
 
 
 def short_arn(text: str) -> str:
-    """What an ARN names, in words: `webhook orders`, `api-destination shop`; a bus by its name alone."""
+    """What an ARN names, in words: `webhook orders`, `API destination shop`; a bus by its name alone."""
     found = Arn.parse(text)
     if found is None:
         return text
@@ -97,7 +98,14 @@ def short_arn(text: str) -> str:
     kind, _, name = found.resource.partition("/")
     if kind in ("event-bus", "event-source"):
         return name
-    return f"{kind} {name.partition('/')[0] if kind == 'api-destination' else name}"
+    if kind == "api-destination":
+        return f"API destination {name.partition('/')[0]}"
+    return f"{kind} {name}"
+
+
+def target_name(text: str) -> str:
+    """As `short_arn`, of a target: a bus is one among others there."""
+    return f"bus {short_arn(text)}" if ":event-bus/" in text else short_arn(text)
 
 
 def anchor(text: str) -> str:
