@@ -110,7 +110,7 @@ class Visit:
         if not self.viewer.is_own(account):
             raise Refused(403, "That is another account's.")
         if self.viewer.only_looks and not operation.startswith(ONLY_ASK):
-            raise Refused(403, _as_sentence(f"{ONLY_LOOKS}."))
+            raise Refused(403, _as_sentence(ONLY_LOOKS))
         call = Call(
             request_id=str(uuid.uuid4()),
             operation=operation,
@@ -190,7 +190,7 @@ class Visit:
 
 
 def _as_sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 class Nothing(msgspec.Struct, frozen=True):
