@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from partnerbus.model.resources import FailingTarget
 from partnerbus.testing.receiver import Respond
 from tests.admin.test_destinations import connect
 from tests.admin.world import ANN, BOB, REGION, Desk, _run
@@ -192,3 +193,27 @@ async def test_any_target_has_a_page(desk: Desk) -> None:
         assert "Rule that sends here: all" in page.words
         assert "No rule sends here yet" in (await bob.see(f"/targets/target?arn={bus}")).words
         assert (await ann.submit("", "/targets/enable", arn=bus)).status == 403
+
+
+async def test_a_disabled_target_is_enabled_by_the_operator(desk: Desk) -> None:
+    hook = await desk.webhook(ANN, "hook")
+    await desk.rule(ANN, "default", "all", {"source": ["own"]}, hook)
+    disabled = FailingTarget(
+        account=ANN,
+        region=REGION,
+        arn=hook,
+        rule_arn="all",
+        since=desk.clock.now(),
+        failures=10,
+        error="TIMEOUT",
+        message="It did not answer.",
+        disabled_at=desk.clock.now(),
+    )
+    await desk.node._inside().found.catalog.create(disabled)
+    page = f"{WEBHOOKS}/webhook?arn={hook}"
+    async with visitor(desk, ANN) as ann, visitor(desk, None) as operator:
+        assert "The operator of this server can enable it again." in (await ann.see(page)).words
+        assert "hook all disabled" in (await ann.see("/targets")).words
+        done = await operator.submit(page, "/targets/enable", arn=hook, account=ANN)
+        assert "The target is enabled" in done.words
+        assert "disabled" not in (await ann.see("/targets")).words
