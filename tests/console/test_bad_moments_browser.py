@@ -184,18 +184,15 @@ async def test_pages_of_every_role_can_be_used_by_everybody(desk: Desk, browser:
     ]
     async with open_screen(browser, desk, size=PHONE) as screen:
         for account, more in (
-            (None, [f"/accounts/account?id={ANN}", *targets]),
+            (None, [f"/accounts/account?id={ANN}"]),
             (ACME, []),
             (ANN, targets),
         ):
             await screen.sign_in(account)
-            found = await screen.page.eval_on_selector_all(
-                "nav a", "links => links.map(each => each.pathname)"
-            )
+            links = "nav a" if account != ANN else "tbody tr:first-child a"  # the other test sees Ann's nav
             await screen.go("/dead-letters")
-            letter = await screen.page.query_selector("tbody a")
-            behind = [await letter.get_attribute("href") or ""] if letter is not None else []
-            for path in (*(str(each).removeprefix("/console") for each in (*found, *behind)), *more):
+            found = await screen.page.eval_on_selector_all(links, "all => all.map(each => each.pathname)")
+            for path in (*(str(each).removeprefix("/console") for each in found), *more):
                 await screen.go(path)
                 for scheme in SCHEMES:
                     await screen.page.emulate_media(color_scheme=scheme)
