@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from partnerbus.api.admin.health_views import (
     BusHealthList,
     Health,
@@ -119,6 +121,7 @@ async def test_a_source_that_is_offered_anew_shares_nothing(desk: Desk) -> None:
     assert (seen.state, seen.shares_errors, seen.counts) == ("PENDING", False, None)
 
 
+@pytest.mark.slow
 async def test_a_source_about_to_go_is_a_fault_of_its_customer(desk: Desk) -> None:
     await _run(desk.client(ACME).create_partner_event_source, Name=TICKETS, Account=BOB)
     assert (await desk.ask("/health", BOB)).read(Health).faults == []

@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from partnerbus.api.admin.events import EventList, EventView
 from partnerbus.api.admin.traces import Known, Trace
 from partnerbus.api.admin.verdicts import DISABLED, NO_TARGETS, Nearest, Why
@@ -77,6 +79,7 @@ async def test_a_dead_letter_and_its_redrive_are_in_the_trace(desk: Desk) -> Non
     assert all(each.sent is not None for each in delivery.attempts)
 
 
+@pytest.mark.slow
 async def test_what_was_recorded_outlives_the_event(desk: Desk) -> None:
     await desk.offer(ORDERS, ANN)
     await desk.rule(ANN, ORDERS, "all", {"source": [ORDERS]}, await desk.webhook(ANN, "hook"))

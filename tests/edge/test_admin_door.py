@@ -21,9 +21,9 @@ def signed(world, path, method="GET", body=b"", key=KEY):
 )
 async def test_a_signed_request_is_its_account_s(world, path):
     reply = await world.ask(signed(world, path))
-    assert reply.json["viewer"] == {"account": ACCOUNT, "partner": None}
+    assert reply.json["viewer"] == {"account": ACCOUNT, "partner": None, "only_looks": False}
     reply = await world.ask(signed(world, path, "POST", b"{}", PARTNER_KEY))
-    assert reply.json["viewer"] == {"account": PARTNER_ACCOUNT, "partner": "acme.com"}
+    assert reply.json["viewer"] == {"account": PARTNER_ACCOUNT, "partner": "acme.com", "only_looks": False}
     assert reply.json["body"] == "{}"
 
 
@@ -49,6 +49,6 @@ async def test_a_key_that_is_not_known_or_not_right_is_refused(world, key):
 async def test_without_authentication_a_key_names_its_account_and_nobody_is_the_operator(open_to_all):
     for key, account in ((ACCOUNT, ACCOUNT), ("any", DEFAULT_ACCOUNT)):
         reply = await open_to_all.ask(signed(open_to_all, "/events", key=Credentials(key, "any")))
-        assert reply.json["viewer"] == {"account": account, "partner": None}
+        assert reply.json["viewer"] == {"account": account, "partner": None, "only_looks": False}
     reply = await open_to_all.ask(Sent("/_partnerbus/events", {"Host": open_to_all.host}, b"", "GET"))
     assert reply.status == 401

@@ -190,7 +190,7 @@ async def test_the_operator_s_token_opens_the_admin_face(world):
     reply = await get(world, "/_partnerbus/accounts/1?a=b&c=%20d", Authorization=f"Bearer {TOKEN}")
     assert reply.status == 200
     asked = {"method": "GET", "path": "/accounts/1", "query": {"a": "b", "c": " d"}, "body": ""}
-    assert reply.json == asked | {"viewer": {"account": None, "partner": None}}
+    assert reply.json == asked | {"viewer": {"account": None, "partner": None, "only_looks": False}}
 
 
 async def test_the_admin_face_reads_bodies(world):

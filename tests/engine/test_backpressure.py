@@ -85,6 +85,7 @@ async def test_a_hanging_target_stops_its_bus_and_no_other(parts: Parts) -> None
         hung.set()
         await world.engine.idle()
         await until(lambda: not world.engine.publisher.is_behind(bus.log))
+        await until(lambda: bool(world.lines("takes events again")))  # the log is written a turn later
         assert len(world.lines("takes events again")) == 1
         assert (await world.ledger(bus)).pending == 0
 

@@ -316,6 +316,7 @@ class TestForwarding:
         assert (await world.ledger(second)).accepted == 1
 
 
+@pytest.mark.slow
 async def test_ten_thousand_subscriptions_of_which_one_matches(world: World) -> None:
     bus = await world.bus()
     for number in range(2_000):  # five targets a rule

@@ -137,6 +137,7 @@ def test_paths_agree_with_the_oracle(path, detail, replay_name):
     assert (None if found is None else found.decode()) == oracle_find(path, event.encode().decode())
 
 
+@pytest.mark.slow
 def test_the_cases_are_of_every_kind():
     """The agreement above means something only if no verdict is rare, and the inputs differ."""
     verdicts: list[str | None] = []

@@ -73,6 +73,7 @@ def test_ranges_come_and_go_between_events(compared, steps):
             assert sorted(index.match(event_fields(event))) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float", "integer", "array", "elements"])
 def test_hundreds_of_rules_with_bounds_of_their_own(kind):
     chance = random.Random(kind)

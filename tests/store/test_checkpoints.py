@@ -104,6 +104,7 @@ async def test_publishers_wait_for_a_reader_rather_than_that_the_log_grows(
     assert len(await store.read("log", START, limit=10_000)) == 101 * SOME
 
 
+@pytest.mark.slow  # about a disk, which the fast tests need not have
 async def test_what_a_failed_sync_dropped_is_copied_again(
     maker: EmbeddedMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from secrets import token_hex
 
 import pytest
 
+from partnerbus.store.jetstream.removal import remove_store
 from partnerbus.testing.store_contract import StoreContract
 from tests.store.jetstream_maker import JetStreamMaker
 from tests.store.nats_servers import NatsServer, nats_server
@@ -25,3 +26,4 @@ class TestJetStreamStore(StoreContract):
         maker = JetStreamMaker(server, tmp_path / "data", token_hex(4))
         yield maker
         await maker.close()
+        await remove_store(maker.settings)  # or the server would start more slowly each time

@@ -1,5 +1,6 @@
 """Any order of steps leaves the store on JetStream as a simple model says; its server restarts, too."""
 
+import asyncio
 import shutil
 import sqlite3
 import tempfile
@@ -16,6 +17,7 @@ from partnerbus.kernel.telemetry import make_log
 from partnerbus.store.embedded.database import SHARED_TABLES
 from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.read_model import remove_tables
+from partnerbus.store.jetstream.removal import remove_store
 from partnerbus.testing.store_machine import StoreMachine
 from tests.store.nats_servers import NatsServer, nats_server
 
@@ -78,6 +80,7 @@ class JetStreamMachine(StoreMachine):
         if self.other is not None:
             self.run_async(self.other.close())
         super().teardown()
+        asyncio.run(remove_store(self.settings))  # or the server would start more slowly each time
         shutil.rmtree(self.folder)
 
 
