@@ -33,7 +33,6 @@ GOALS = (
     Goal("three-nodes-over-one-20-R3", 1.5),
     Goal("webhook-over-pull-p50-R1", 4, at_most=True),
     Goal("webhook-over-pull-p50-R3", 4, at_most=True),
-    Goal("seconds-to-publish-node-killed", 10, at_most=True),
     Goal("seconds-to-publish-leader-killed", 10, at_most=True),
 )
 PARTS = ("ingest", "latency", "kills")
