@@ -155,7 +155,10 @@ _commands: st.SearchStrategy[Command] = st.one_of(
     st.tuples(st.just(DROP), st.builds(Dropping, _instant, st.integers(1, 3))),
     st.tuples(st.just(TRIM), st.builds(Trimming, _log, _position, st.integers(1, 5))),
     st.tuples(st.just(SET), st.builds(Setting, _registry_key, _value, _count)),
-    st.tuples(st.just(RESET), st.just(Resetting(["account:"]))),
+    st.tuples(
+        st.just(RESET),
+        st.builds(Resetting, st.just(["account:"]), st.none() | st.tuples(_registry_key, _count)),
+    ),
     st.tuples(st.just(PROBE), st.just(Probing())),
     st.tuples(
         st.just(RELEASE), st.builds(Releasing, st.sampled_from(NODES), st.just("node/a"), _count, _instant)

@@ -114,7 +114,8 @@ class Node:
         """Forget everything but accounts and their keys, and go on, even if the caller goes away meanwhile.
 
         Calls under way are answered first, others wait; attempts under way are cut short. When this returns,
-        nothing of before is delivered any more. If it raises, it is perhaps finished at the next start.
+        nothing of before is delivered any more. If it raises, nobody does it later, unless the store could
+        not even take that down: then the next start does.
         """
         self._resetting = asyncio.create_task(self._reset())
         await asyncio.shield(self._resetting)

@@ -343,12 +343,13 @@ class Store(LogStore, CursorStore, DeliveryStore, RegistryStore, Protocol):
     async def probe(self) -> None:
         """Write something **on disk** that changes nothing: whether the store takes events at all."""
 
-    async def reset(self, keep: Sequence[str]) -> None:
+    async def reset(self, keep: Sequence[str], noted: tuple[str, int] | None = None) -> None:
         """Forget every log, cursor and delivery, and each value of the registry whose key begins with none of
         `keep`, **on disk**: all of it or, whatever happens meanwhile, nothing.
 
         Positions and revisions go on growing, so no claim from before is held any more, and watchers are told
-        of each removal. What is committed after it is as in a new store.
+        of each removal. What is committed after it is as in a new store. `noted` is a key and the revision
+        its value must have, else it raises `RevisionConflict`: a reset that was noted there is done once.
         """
 
     async def close(self) -> None:

@@ -61,9 +61,11 @@ class ScheduleProgress(Resource, frozen=True, kw_only=True, tag="schedule-progre
 
 
 class PendingReset(Resource, frozen=True, kw_only=True, tag="pending-reset"):
-    """Everything is to be forgotten, this too. Whoever opens the folder finishes it."""
+    """Everything is to be forgotten, this too. Whoever opens the folder finishes it, unless it failed."""
 
     begun_at: datetime
+    failed: bool = False
+    """Whoever asked was told so, and what was stored since must stay."""
 
     @property
     def key(self) -> str:

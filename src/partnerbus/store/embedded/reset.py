@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from partnerbus.kernel.errors import RevisionConflict, StoreError
 from partnerbus.kernel.failpoints import Failpoint
+from partnerbus.store.embedded.registry import get
 from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
@@ -16,16 +18,22 @@ a node of many has come."""
 
 
 class Resetting(msgspec.Struct, frozen=True, gc=False):
-    """The argument of reset: what the keys of the values begin with that stay."""
+    """The argument of reset: what the keys of the values begin with that stay, and what must be noted."""
 
     keep: Sequence[str]
+    noted: tuple[str, int] | None = None
 
 
-def _reset(tables: Tables, commands: Sequence[Resetting]) -> list[Sequence[Change]]:
+def _reset(tables: Tables, commands: Sequence[Resetting]) -> list[Sequence[Change] | StoreError]:
     return [_reset_one(tables, command) for command in commands]
 
 
-def _reset_one(tables: Tables, command: Resetting) -> Sequence[Change]:
+def _reset_one(tables: Tables, command: Resetting) -> Sequence[Change] | StoreError:
+    if command.noted is not None:
+        key, revision = command.noted
+        found = get(tables.connection, key)
+        if found is None or found.revision != revision:
+            return RevisionConflict()
     tables.connection.execute("PRAGMA defer_foreign_keys = ON")  # so in any order
     tables.write_counters()
     for table in _emptied(tables):

@@ -299,6 +299,6 @@ class TableStore:
         """See `Store.probe`."""
         await self._commits.submit(PROBE, Probing())
 
-    async def reset(self, keep: Sequence[str]) -> None:
+    async def reset(self, keep: Sequence[str], noted: tuple[str, int] | None = None) -> None:
         """See `Store.reset`."""
-        await self._commits.submit(RESET, Resetting(keep))
+        await self._commits.submit(RESET, Resetting(keep, noted))

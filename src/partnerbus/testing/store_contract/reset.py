@@ -85,6 +85,17 @@ class ResetContract:
         after = await fill(await maker.reopen(), 1)
         assert after[0].position > before[-1].position
 
+    async def test_one_that_was_noted_is_done_once(self, store: Store) -> None:
+        noted = ("note", await store.put("note", b"", 0))
+        with pytest.raises(RevisionConflict):
+            await store.reset([], ("note", noted[1] + 1))
+        assert await store.get("note") is not None
+        await store.reset([], noted)
+        after = await fill(store, 1)
+        with pytest.raises(RevisionConflict):
+            await store.reset([], noted)
+        assert await store.read("log", START) == after
+
     async def test_a_claim_from_before_is_held_no_more(self, store: Store) -> None:
         records = await fill(store, 1)
         [claim] = await owe(store, records, born=True)
