@@ -369,7 +369,7 @@ async def test_no_copy_passes_on_what_a_disk_has_changed(nodes: Nodes) -> None:
     a._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
     copies = copier(nodes, a)
     with pytest.raises(StoreUnavailable, match="damaged"):
-        await copies._put()
+        await copies._room.put()
     assert await copies._shelf.newest() == 0
 
 

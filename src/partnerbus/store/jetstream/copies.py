@@ -5,8 +5,9 @@ length of one read, and puts it into an object store beside the stream, under th
 that is in it. Then the stream is purged up to the copy *before*, so that nodes which are a little behind need
 none.
 
-When the stream is full, whoever notices makes a copy at once and purges up to it: then nothing can be
-published before, not even whose turn it is.
+When the stream is full nothing can be published, not even whose turn it is. Whoever notices lets it forget
+what the last copy has, which needs no room anywhere; if that was done already, makes a copy and purges up to
+it (`Room`).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from secrets import randbelow
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -42,6 +44,15 @@ COPY_AFTER_MESSAGES = 50_000
 COPY_AFTER_BYTES = 256 * 1024 * 1024
 """After so much behind the last copy the next one is made: what a new node has to run at most twice over."""
 
+ROOM_AFTER = timedelta(seconds=0.5)
+"""Within so long one of the nodes that have noticed a full stream begins to make room for all."""
+
+PUBLISHED_AFTER = timedelta(milliseconds=200)
+"""Once there is room, what waits was published again by then."""
+
+TRY_AGAIN_AFTER, TRY_AGAIN_AT_LEAST_EVERY = timedelta(seconds=1), timedelta(minutes=1)
+"""After a failure, and after more and more of them: a copy is much work, and may have no room either."""
+
 LOOK_EVERY = timedelta(seconds=10)
 COPY_LASTS = timedelta(minutes=10)
 """After so long it is another node's turn."""
@@ -49,7 +60,8 @@ COPY_LASTS = timedelta(minutes=10)
 FETCHES = 3
 """How often a copy is fetched that is taken away meanwhile."""
 
-_FAILURES = (StoreError, ApiError, nats.errors.Error, OSError, sqlite3.Error, TimeoutError)
+COPY_FAILURES = (StoreError, ApiError, nats.errors.Error, OSError, sqlite3.Error, TimeoutError)
+"""What making a copy may meet."""
 
 
 class Publishes(Protocol):
@@ -162,6 +174,42 @@ async def fetch_newest(shelf: Shelf, file: Path) -> int:
     raise StoreUnavailable("The copy of the tables that the cluster keeps cannot be read.")
 
 
+class Room:
+    """Makes room in a full stream, without a word in it. `path` is that of this node's tables."""
+
+    def __init__(self, session: Session, stream: Stream, path: Path) -> None:
+        self._session = session
+        self._stream = stream
+        self._path = path
+        self.shelf = Shelf(session, stream)
+
+    async def make(self) -> int | None:
+        """The sequence up to which the stream has forgotten all; None if another node was faster."""
+        first = (await self._stream.state()).first_seq
+        await self._session.clock.sleep(ROOM_AFTER * randbelow(100) / 100)
+        if (await self._stream.state()).first_seq > first:
+            return None
+        copied = await asyncio.to_thread(_copied, self._path)
+        newest = await self.shelf.newest()
+        if copied < first or copied > newest:
+            if newest:
+                await self.shelf.drop(newest)
+            copied = await self.put()
+        await self._stream.forget(copied + 1)
+        await self.shelf.drop(copied)
+        return copied
+
+    async def put(self) -> int:
+        """Put a copy on the shelf; the sequence of the last message that is in it."""
+        file = self._path.with_name(self._path.name + ".copy")
+        try:
+            sequence = await asyncio.to_thread(_copy, self._path, file)
+            await self.shelf.put(sequence, file)
+        finally:
+            file.unlink(missing_ok=True)
+        return sequence
+
+
 class Copier:
     """Makes copies of the tables at `path` when it is time, or there is no room; `run` must run."""
 
@@ -177,7 +225,9 @@ class Copier:
     ) -> None:
         self._session = session
         self._stream = stream
-        self._shelf = Shelf(session, stream)
+        self._room = Room(session, stream, path)
+        self._shelf = self._room.shelf
+        self._failures = 0
         self._path = path
         self._publisher = publisher
         self._clock = clock
@@ -199,9 +249,12 @@ class Copier:
                 await self._make_room()
             elif (copied := await self._due()) is not None and await self._is_my_turn(copied):
                 await self._make()
-        except _FAILURES as error:
+            self._failures = 0
+        except COPY_FAILURES as error:
             self._log.warning("tables not copied", error=str(error))
-            await self._session.clock.sleep(timedelta(seconds=1))
+            pause = min(TRY_AGAIN_AFTER * 2**self._failures, TRY_AGAIN_AT_LEAST_EVERY)
+            self._failures = min(self._failures + 1, 10)
+            await self._session.clock.sleep(pause)
 
     async def _due(self) -> int | None:
         """The sequence of the last copy, if the next one is due."""
@@ -218,7 +271,7 @@ class Copier:
         )
 
     async def _make(self) -> None:
-        sequence = await self._put()
+        sequence = await self._room.put()
         copies = await self._publisher.submit(END_COPY, Copied(sequence))
         if copies.previous:
             await self._stream.forget(copies.previous + 1)
@@ -226,21 +279,11 @@ class Copier:
         self._log.info("tables copied", sequence=sequence)
 
     async def _make_room(self) -> None:
-        sequence = await self._put()
-        await self._stream.forget(sequence + 1)
-        await self._publisher.submit(END_COPY, Copied(sequence))
-        await self._shelf.drop(sequence)
-        self._log.warning("stream was full", purged_up_to=sequence)
-
-    async def _put(self) -> int:
-        """Put a copy on the shelf; the sequence of the last message that is in it."""
-        file = self._path.with_name(self._path.name + ".copy")
-        try:
-            sequence = await asyncio.to_thread(_copy, self._path, file)
-            await self._shelf.put(sequence, file)
-        finally:
-            file.unlink(missing_ok=True)
-        return sequence
+        sequence = await self._room.make()
+        if sequence is not None:
+            await self._publisher.submit(END_COPY, Copied(sequence))
+            self._log.warning("stream was full", purged_up_to=sequence)
+        await self._session.clock.sleep(PUBLISHED_AFTER)
 
 
 def _check_events(connection: sqlite3.Connection) -> None:

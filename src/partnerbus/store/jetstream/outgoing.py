@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.commands import BY_VERB
 from partnerbus.store.jetstream.read_model import Run
@@ -45,16 +43,3 @@ class Outgoing:
     def since(self) -> datetime:
         """Since when its eldest call waits."""
         return self.calls[0].since
-
-
-class _Refusal(msgspec.Struct):
-    err_code: int = 0
-    description: str = ""
-
-
-class _Acknowledgement(msgspec.Struct):
-    error: _Refusal | None = None
-    seq: int = 0
-
-
-decode_acknowledgement = msgspec.json.Decoder(_Acknowledgement).decode

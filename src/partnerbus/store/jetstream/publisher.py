@@ -28,9 +28,9 @@ from partnerbus.kernel.errors import StoreError, StoreOverloaded, StoreUnavailab
 from partnerbus.kernel.failpoints import FailpointError, Failpoints
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.commands import Message, encode
-from partnerbus.store.jetstream.outgoing import Call, Outgoing, decode_acknowledgement
+from partnerbus.store.jetstream.outgoing import Call, Outgoing
 from partnerbus.store.jetstream.read_model import Fate, Heard, Run
-from partnerbus.store.jetstream.session import Session
+from partnerbus.store.jetstream.session import Session, decode_answer
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -53,9 +53,6 @@ PATIENCE = timedelta(seconds=15)
 """How long a command may take altogether. An election took up to 7 seconds (measured)."""
 
 TICK = timedelta(milliseconds=50)
-
-FULL = frozenset({10047, 10077, 10023, 10028})
-"""Codes of JetStream: insufficient storage, maximum bytes, insufficient resources, limits of the account."""
 
 
 class Publisher:
@@ -181,7 +178,7 @@ class Publisher:
             if message.headers:  # 503: there is no leader
                 self._retry(outgoing, "The cluster is choosing a leader")
             return  # or it is a part of a batch
-        error = decode_acknowledgement(message.data).error
+        error = decode_answer(message.data).error
         if error is None:
             outgoing.is_acknowledged = True
             self._unacknowledged -= 1
@@ -189,7 +186,7 @@ class Publisher:
             self.trouble = ""
             self._pump_soon()
         else:
-            if error.err_code in FULL:
+            if error.is_full:
                 self.full.set()
             self._retry(outgoing, f"JetStream says: {error.description}")
 

@@ -22,6 +22,7 @@ from partnerbus.store.embedded.table_store import TAIL_BYTES
 from partnerbus.store.embedded.tail import Tail
 from partnerbus.store.jetstream.applier import Applier
 from partnerbus.store.jetstream.commands import BY_VERB, Message, encode
+from partnerbus.store.jetstream.copies import COPY_FAILURES, Room
 from partnerbus.store.jetstream.follower import Follower, Place
 from partnerbus.store.jetstream.nodes import OPEN, Opening
 from partnerbus.store.jetstream.publisher import ANSWER_AFTER, PATIENCE, Publisher
@@ -142,16 +143,28 @@ class Replica:
         self._epochs[nonce] = epoch
         until = self._session.clock.now() + PATIENCE
         while not epoch.done():
-            trouble = await self._session.offer(self._stream.subject, payload)
+            refusal = await self._session.offer(self._stream.subject, payload)
             if self.failure is not None:
                 raise self.failure
+            if refusal is not None and refusal.is_full and await self._make_room():
+                until = self._session.clock.now() + PATIENCE
+                continue
             if self._session.clock.now() >= until:
-                raise StoreUnavailable(
-                    f"The stream {self._stream.name} takes nothing: {trouble or 'no answer'}."
-                )
+                trouble = refusal.description if refusal is not None else "no answer"
+                raise StoreUnavailable(f"The stream {self._stream.name} takes nothing: {trouble}.")
             await self._any(asyncio.wait([epoch]), ANSWER_AFTER)
         del self._epochs[nonce]
         return await epoch
+
+    async def _make_room(self) -> bool:
+        """Whether there is more room: nobody else may be running who would make some."""
+        room = Room(self._session, self._stream, self.model.path)
+        try:
+            return await room.make() is not None
+        except COPY_FAILURES as error:
+            raise StoreUnavailable(
+                f"The stream {self._stream.name} is full, and no copy of the tables can be made: {error}"
+            ) from None
 
     async def _any(self, work: Coroutine[Any, Any, object], most: timedelta) -> None:
         """Wait for `work`, or a failure, but not longer than `most`."""

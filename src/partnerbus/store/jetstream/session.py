@@ -30,6 +30,9 @@ BUFFERED_BYTES = 64 * 1024 * 1024
 NOT_ENABLED = frozenset({10039, 10076})
 """Codes of JetStream that say that an account, or a server, has none."""
 
+FULL = frozenset({10047, 10077, 10023, 10028})
+"""Codes of JetStream: insufficient storage, maximum bytes, insufficient resources, limits of the account."""
+
 NOT_FOUND = 10059
 
 
@@ -45,13 +48,25 @@ class ApiError(PartnerbusError):
         return self.code == NOT_FOUND
 
 
-class _Error(msgspec.Struct):
+class Refusal(msgspec.Struct):
+    """Why JetStream does not do what it was asked for."""
+
     err_code: int = 0
     description: str = "no reason"
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room."""
+        return self.err_code in FULL
 
-class _Answer(msgspec.Struct):
-    error: _Error | None = None
+
+class Answer(msgspec.Struct):
+    """What every answer of JetStream has."""
+
+    error: Refusal | None = None
+
+
+decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 class Session:
@@ -113,7 +128,7 @@ class Session:
             raise StoreUnavailable(f"No server of {self.cluster} answers for JetStream right now.") from None
         except (nats.errors.Error, OSError, TimeoutError):
             raise StoreUnavailable(f"{self.cluster} did not answer in time. {self.denied}".strip()) from None
-        error = msgspec.json.decode(answer.data, type=_Answer).error
+        error = decode_answer(answer.data).error
         if error is not None:
             raise ApiError(error.err_code, error.description)
         return msgspec.json.decode(answer.data, type=kind)
@@ -125,7 +140,7 @@ class Session:
         """
         try:
             await self.client.request("$JS.API.INFO", b"{}", timeout=CALL_TIMEOUT.total_seconds())
-            await self.call("INFO", {}, _Answer)
+            await self.call("INFO", {}, Answer)
         except nats.errors.NoRespondersError:
             raise _not_enabled(self.cluster) from None
         except ApiError as error:
@@ -147,14 +162,13 @@ class Session:
         if self.client.is_connected:
             await self.client.publish(subject, payload, reply=reply, headers=headers)
 
-    async def offer(self, subject: str, payload: bytes) -> str:
-        """Publish once; what the stream says against it, nothing if it took it."""
+    async def offer(self, subject: str, payload: bytes) -> Refusal | None:
+        """Publish once; what the stream says against it, None if it took it."""
         try:
             answer = await self.client.request(subject, payload, timeout=CALL_TIMEOUT.total_seconds())
         except (nats.errors.Error, OSError, TimeoutError):
-            return self.denied or "nobody answers"
-        error = msgspec.json.decode(answer.data, type=_Answer).error if answer.data else None
-        return "" if error is None else error.description
+            return Refusal(description=self.denied or "nobody answers")
+        return decode_answer(answer.data).error if answer.data else None
 
     async def _note(self, error: Exception) -> None:
         if "permissions violation" in str(error) or is_unauthorized(error):

@@ -1,0 +1,84 @@
+"""A stream that is full: nodes make room, whoever runs, and whatever else has no room."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
+from partnerbus.model.delivery import NewRecord
+from partnerbus.store.jetstream import JetStreamStore
+from partnerbus.store.jetstream.copies import Shelf
+from partnerbus.store.protocol import START
+from partnerbus.testing.store_contract.world import make_event
+from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.test_jetstream_nodes import Nodes, copier, reached
+from tests.store.test_jetstream_opening import ask
+
+DETAIL = b'{"a":"' + b"x" * 20_000 + b'"}'
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
+    nodes = Nodes(server, tmp_path)
+    yield nodes
+    await nodes.close()
+
+
+async def bound(nodes: Nodes, more: int) -> None:
+    """Let the stream have room for `more` bytes only."""
+    found = await ask(nodes.url, f"STREAM.INFO.{nodes.stream}")
+    found["config"]["max_bytes"] = found["state"]["bytes"] + more
+    assert "error" not in await ask(nodes.url, f"STREAM.UPDATE.{nodes.stream}", found["config"])
+
+
+async def append(node: JetStreamStore, number: int) -> None:
+    """One record, as soon as there is room."""
+    new = NewRecord(log="log", dedup_id=number.to_bytes(16, "big"), event=make_event(number, DETAIL))
+    while True:
+        try:
+            await node.append([new])
+        except StoreOverloaded:
+            await asyncio.sleep(0.01)
+        else:
+            return
+
+
+async def test_a_node_starts_on_a_full_stream_that_no_other_one_has_open(nodes: Nodes) -> None:
+    a = await nodes.open("a")
+    for number in range(5):
+        await append(a, number)
+    await a.close()
+    await bound(nodes, 1)
+    a = await nodes.open("a")
+    await append(a, 30)
+    b = await nodes.open("b")
+    await reached(b, a)
+    assert len(await b.read("log", START)) == 6
+
+
+async def test_what_a_copy_has_is_forgotten_when_there_is_no_room_for_another_one(
+    nodes: Nodes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def put(*_: object) -> None:
+        raise StoreUnavailable("no room")
+
+    a = await nodes.open("a")
+    for number in range(10):
+        await append(a, number)
+    await copier(nodes, a).look()
+    monkeypatch.setattr(Shelf, "put", put)
+    await bound(nodes, 1)
+    for number in range(10, 15):
+        await append(a, number)
+    b = await nodes.open("b")
+    await reached(b, a)
+    assert list(await b.read("log", START)) == list(await a.read("log", START))
+    assert (await b.ledger("log")).accepted == 15
