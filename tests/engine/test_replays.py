@@ -56,6 +56,17 @@ def ids(invocations: list[Invocation]) -> set[str]:
     return {invocation.record.event.id for invocation in invocations}
 
 
+async def test_who_is_not_to_move_replays_remembers_none_and_finds_all_when_it_is(world: World) -> None:
+    """As on all nodes of a cluster but one, until that one is gone."""
+    _, archive, _ = await bus_with_archive(world, 0, 60)
+    replays, supervisor = world.engine._replays, world.engine._supervisor
+    await supervisor.stop("replays")
+    replay = await start(world, archive, WINDOW)
+    assert replays._news.empty()
+    supervisor.start("replays", replays.run)
+    assert (await ended(world, replay)).state is ReplayState.COMPLETED
+
+
 # -- which events, and in which order ------------------------------------------------------------------
 
 
