@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from partnerbus.api.admin import events
 from partnerbus.api.admin.events import EventList, EventView
 from partnerbus.api.admin.traces import Known, Trace
 from partnerbus.api.admin.verdicts import DISABLED, NO_TARGETS, Nearest, Why
@@ -147,6 +148,22 @@ async def test_an_event_that_a_rule_forwards_is_traced_to_the_other_bus(desk: De
     assert (copy.bus, copy.id) == (made["EventBusArn"], event_id)
     there = (await desk.ask(f"/events/{event_id}", ANN, bus="second")).read(EventView)
     assert (there.bus, there.via is not None) == (made["EventBusArn"], True)
+
+
+async def test_a_copy_is_found_by_the_time_of_its_id_behind_many_newer_ones(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LOOKED_AT_MOST", 2)
+    made = await _run(desk.client(ANN).create_event_bus, Name="second")
+    await desk.rule(ANN, "default", "on", {"source": ["own"]}, made["EventBusArn"])
+    event_id = await desk.put_own(ANN, {"n": 1})
+    for _ in range(3):
+        await desk.advance(events.FORWARDED_WITHIN)
+        await desk.put_own(ANN, {})
+    there = (await desk.ask(f"/events/{event_id}", ANN, bus="second")).read(EventView)
+    assert (there.id, there.bus) == (event_id, made["EventBusArn"])
+    for none in ("ffffffff-ffff-4fff-bfff-ffffffffffff", "e677d21f-dbff-4fff-bfff-ffffffffffff", "nonsense"):
+        assert (await desk.ask(f"/events/{none}", ANN)).status == 404
 
 
 async def test_events_are_found_by_source_type_pattern_and_time_the_newest_first(desk: Desk) -> None:

@@ -6,7 +6,7 @@ drawn UUID; 74 bits of it are.
 """
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from uuid import UUID
 
@@ -47,6 +47,15 @@ def derived_id(at: datetime, *parts: str) -> bytes:
     """The id of what happened `at` that time and is told by `parts`: the same however often one asks."""
     digest = blake2b("\0".join(parts).encode(), digest_size=_DRAWN_BYTES).digest()
     return _shaped(_milliseconds(at) + digest)[1]
+
+
+def time_of_id(event_id: str) -> datetime | None:
+    """The time that an id begins with, which any client may have made up; None if it begins with none."""
+    try:
+        since = timedelta(milliseconds=int.from_bytes(UUID(event_id).bytes[:_TIME_BYTES]))
+        return datetime(1970, 1, 1, tzinfo=UTC) + since
+    except (ValueError, OverflowError):
+        return None
 
 
 def id_text(value: bytes) -> str:

@@ -1,7 +1,7 @@
 """Stored events: looked for by time, source, detail-type or pattern, the newest first; shown by id."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -13,12 +13,16 @@ from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.engine.matching import fields_of
 from partnerbus.engine.newest_first import Mark, Tell
 from partnerbus.kernel.errors import EventDamaged
+from partnerbus.kernel.ids import time_of_id
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
 from partnerbus.patterns import PatternIndex
 
 LOOKED_AT_MOST = 10_000
 """How many events one search looks through for those that its filter picks."""
+
+FORWARDED_WITHIN = timedelta(minutes=1)
+"""How soon after its event a forwarded copy is stored, if nothing held it up."""
 
 LOGS_AT_MOST = 200
 """Of how many buses one search goes through the logs: each costs a read."""
@@ -155,22 +159,37 @@ async def picked_logs(sight: Sight, wanted: BusFilter) -> list[str]:
 async def find_event(sight: Sight, event_id: str, wanted: BusFilter) -> Record:
     """The event with that id; refused if the viewer has none.
 
-    By the id it was stored with, or else among the newest of the viewer's: a copy that a rule forwarded or a
-    replay made has the id of its event.
+    By the id it was stored with. A copy that a rule forwarded or a replay made has the id of its event and is
+    stored by another one: it is looked for among what was stored soon after the time that the id begins with,
+    as most copies are that a rule forwarded, and then among the newest.
     """
     buses = await picked_logs(sight, wanted)
     for record in await sight.find(event_id):
         if wanted.is_empty or record.log in buses:
             return record
     if len(buses) <= LOGS_AT_MOST:
-        looked_at = 0
-        async for record in sight.newest(buses, tell=lambda _: None):
-            looked_at += 1
-            if record.event.id == event_id:
-                return record
-            if looked_at == LOOKED_AT_MOST:
-                break
+        at = time_of_id(event_id)
+        windows = [] if at is None or at > sight.now() else [(at, at + FORWARDED_WITHIN)]
+        for since, until in (*windows, (None, None)):
+            found = await _copy_among(sight.newest(buses, since=since, until=until, tell=_ignore), event_id)
+            if found is not None:
+                return found
     raise AdminRefused(f"there is no event {event_id[:64]}: it was never stored, or is stored no longer", 404)
+
+
+async def _copy_among(records: AsyncIterator[Record], event_id: str) -> Record | None:
+    looked_at = 0
+    async for record in records:
+        looked_at += 1
+        if record.event.id == event_id:
+            return record
+        if looked_at == LOOKED_AT_MOST:
+            break
+    return None
+
+
+def _ignore(_: EventDamaged) -> None:
+    """It is not what is looked for, as far as anybody can tell."""
 
 
 def record_bytes(record: Record) -> int:
