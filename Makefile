@@ -59,11 +59,13 @@ vendor:  ## copy htmx and its extension into the package anew (needs npm)
 test test-fast soak: export PYTHONDONTWRITEBYTECODE :=
 
 # Without npm, its registry or a browser, the tests that need them are skipped; where CI is set they fail.
+# Files run in the order of their names, since those with few tests have the longest, and would come last.
 test: $(DEV)  ## every test
 	-@$(MAKE) --no-print-directory javascript
 	-@$(MAKE) --no-print-directory browser
-	$(BIN)/python -m pytest $(PARALLEL) -m "not fault and not soak"
-	$(BIN)/python -m pytest -m "fault and not soak"
+	$(BIN)/python -m pytest $(PARALLEL) --no-loadscope-reorder -m "not fault and not soak"
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "fault and not cluster and not soak"
+	$(BIN)/python -m pytest -m "fault and cluster and not soak"
 
 test-fast: $(DEV)  ## the tests that kill nothing and take no time, with fewer random examples; about a minute
 	$(IN_MEMORY) $(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile fast -o tmp_path_retention_policy=failed -m "not slow and not fault"

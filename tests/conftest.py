@@ -24,3 +24,17 @@ settings.load_profile("partnerbus")
 # No test calls a public server. Reading all of the system's authorities takes 20 ms or more for each of the
 # contexts that each node makes; from SSL_CERT_DIR, which stays, they are read one by one when asked for.
 os.environ["SSL_CERT_FILE"] = os.devnull
+
+OF_CLUSTERS = {"tests.store.nats_servers", "tests.cluster.nodes"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fault tests with a cluster, which is many processes, are marked, so that no other runs beside them."""
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("fault") and _has_cluster(item):
+            item.add_marker(pytest.mark.cluster)
+
+
+def _has_cluster(item: pytest.Function) -> bool:
+    return any(getattr(each, "__module__", None) in OF_CLUSTERS for each in vars(item.module).values())

@@ -33,6 +33,7 @@ from partnerbus.store.jetstream.outgoing import Call
 from partnerbus.store.jetstream.read_model import DamagedTables, Fate, Heard, ReadModel, open_tables
 from partnerbus.store.protocol import LIVE, Kept
 from partnerbus.testing.store_contract.world import CANCELLED, DEAD, DELIVERED, REFUSED, make_event, tried
+from tests.effort import examples
 
 Command = tuple[Verb[Any, Any], Any]
 
@@ -237,7 +238,7 @@ TWO_KINDS_OF_APPEND = [
 RESET_BESIDE_A_ROUTER = [(APPEND, append("bus", 1)), (RESET, Resetting([])), (ADVANCE, owing(1, to=1))]
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(messages=_messages, groups=_groups, other_groups=_groups)
 @example(messages=[(1, TWO_KINDS_OF_APPEND)], groups=[1], other_groups=[1])
 @example(messages=[(1, RESET_BESIDE_A_ROUTER)], groups=[1], other_groups=[3])
