@@ -60,6 +60,7 @@ async def test_tables_of_another_history_are_made_anew(nodes: Nodes, tmp_path: P
         await fill(a, 1, first=number)
     b = await nodes.open("b")
     await reached(b, a)
+    await reached(a, b)
     assert nodes.tables("a") == nodes.tables("b")
 
 

@@ -189,6 +189,7 @@ def keep(tables: Tables, kept: Sequence[Kept], stored_at: Sequence[int]) -> list
         tables.position += 1
         log = tables.log(copy.log)
         log.stored_at = max(log.stored_at, instant)  # `seek` needs it never to go back within a log
+        tables.stored_at = max(tables.stored_at, log.stored_at)  # as it is for whoever reads everything anew
         rows.append(_kept_row(tables.position, log, copy))
     repeated = _insert(tables, rows)
     return [

@@ -5,7 +5,7 @@ rollback, throws the cache away and reads it anew.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain, islice
 
 import msgspec
@@ -93,6 +93,11 @@ class Tables:
         counters = (self.position, self.stored_at, self.revision)
         self.connection.execute("UPDATE state SET position = ?, stored_at = ?, revision = ?", counters)
         self._revision = self.revision
+
+    @property
+    def changed_logs(self) -> Collection[Log]:
+        """Those whose rows are to be written, in the order in which they were changed first."""
+        return self._changed.values()
 
     def log(self, name: str) -> Log:
         """The row of `name`, about to be changed; a new one if there is none."""

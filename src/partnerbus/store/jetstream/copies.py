@@ -33,6 +33,7 @@ from partnerbus.store.embedded.database import connect, to_micros
 from partnerbus.store.embedded.records import checksum
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
+from partnerbus.store.jetstream.likeness import Note
 from partnerbus.store.jetstream.parts import describe, description_subject, fetch_object
 from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
@@ -183,31 +184,31 @@ class Room:
         self._path = path
         self.shelf = Shelf(session, stream)
 
-    async def make(self) -> int | None:
-        """The sequence up to which the stream has forgotten all; None if another node was faster."""
+    async def make(self) -> Copied | None:
+        """The copy up to which the stream has forgotten all; None if another node was faster."""
         first = (await self._stream.state()).first_seq
         await self._session.clock.sleep(ROOM_AFTER * randbelow(100) / 100)
         if (await self._stream.state()).first_seq > first:
             return None
-        copied = await asyncio.to_thread(_copied, self._path)
+        copied = Copied(await asyncio.to_thread(_copied, self._path), Note())
         newest = await self.shelf.newest()
-        if copied < first or copied > newest:
+        if copied.sequence < first or copied.sequence > newest:
             if newest:
                 await self.shelf.drop(newest)
             copied = await self.put()
-        await self._stream.forget(copied + 1)
-        await self.shelf.drop(copied)
+        await self._stream.forget(copied.sequence + 1)
+        await self.shelf.drop(copied.sequence)
         return copied
 
-    async def put(self) -> int:
-        """Put a copy on the shelf; the sequence of the last message that is in it."""
+    async def put(self) -> Copied:
+        """Put a copy on the shelf."""
         file = self._path.with_name(self._path.name + ".copy")
         try:
-            sequence = await asyncio.to_thread(_copy, self._path, file)
-            await self.shelf.put(sequence, file)
+            copied = await asyncio.to_thread(_copy, self._path, file)
+            await self.shelf.put(copied.sequence, file)
         finally:
             file.unlink(missing_ok=True)
-        return sequence
+        return copied
 
 
 class Copier:
@@ -271,18 +272,18 @@ class Copier:
         )
 
     async def _make(self) -> None:
-        sequence = await self._room.put()
-        copies = await self._publisher.submit(END_COPY, Copied(sequence))
+        copied = await self._room.put()
+        copies = await self._publisher.submit(END_COPY, copied)
         if copies.previous:
             await self._stream.forget(copies.previous + 1)
             await self._shelf.drop(copies.previous)
-        self._log.info("tables copied", sequence=sequence)
+        self._log.info("tables copied", sequence=copied.sequence)
 
     async def _make_room(self) -> None:
-        sequence = await self._room.make()
-        if sequence is not None:
-            await self._publisher.submit(END_COPY, Copied(sequence))
-            self._log.warning("stream was full", purged_up_to=sequence)
+        copied = await self._room.make()
+        if copied is not None:
+            await self._publisher.submit(END_COPY, copied)
+            self._log.warning("stream was full", purged_up_to=copied.sequence)
         await self._session.clock.sleep(PUBLISHED_AFTER)
 
 
@@ -301,8 +302,8 @@ def _copied(path: Path) -> int:
         connection.close()
 
 
-def _copy(path: Path, file: Path) -> int:
-    """Copy the tables as they are at one moment; the sequence of their last message."""
+def _copy(path: Path, file: Path) -> Copied:
+    """Copy the tables as they are at one moment."""
     file.unlink(missing_ok=True)
     connection = connect(path)
     try:
@@ -312,6 +313,7 @@ def _copy(path: Path, file: Path) -> int:
     made = connect(file, read_only=True)
     try:
         _check_events(made)
-        return int(made.execute("SELECT applied FROM journal").fetchone()[0])
+        applied, *noted = made.execute("SELECT applied, noted, noted_checksum FROM journal").fetchone()
+        return Copied(applied, Note(*noted))
     finally:
         made.close()

@@ -6,6 +6,7 @@ import msgspec
 
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
+from partnerbus.store.jetstream.likeness import Note
 
 
 class Copying(msgspec.Struct, frozen=True, gc=False):
@@ -17,9 +18,13 @@ class Copying(msgspec.Struct, frozen=True, gc=False):
 
 
 class Copied(msgspec.Struct, frozen=True, gc=False):
-    """The argument of end copy: there is one of the tables as they were after the message `sequence`."""
+    """The argument of end copy: there is one of the tables as they were after the message `sequence`.
+
+    `note` is what was noted last in it (`likeness`).
+    """
 
     sequence: int
+    note: Note
 
 
 class Copies(msgspec.Struct, frozen=True, gc=False):

@@ -24,6 +24,8 @@ from partnerbus.store.embedded.database import prepare
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.commands import BY_NAME, Message
+from partnerbus.store.jetstream.duties import END_COPY
+from partnerbus.store.jetstream.likeness import Likeness
 from partnerbus.store.jetstream.nodes import Nodes
 from partnerbus.store.protocol import Claimed
 
@@ -102,6 +104,9 @@ class ReadModel:
         self.path = path
         self.connection = connection
         self._nodes = Nodes(connection)
+        self._likeness = Likeness(connection)
+        self.is_current = False
+        """Whether it has come as far as the stream: what it reads from then on was not there at its start."""
         self._is_stale = False
         self._read_anew()
         self.applied: int
@@ -123,6 +128,7 @@ class ReadModel:
             with self._transaction(messages[-1]):
                 for heard in messages:
                     self._run_message(heard)
+                    self._likeness.passed(heard.sequence)
         except OWN_ERRORS:  # which must not be the others'
             for heard in messages:
                 if heard.sequence > self.applied:
@@ -141,6 +147,7 @@ class ReadModel:
 
     def _commit(self, last: Heard) -> None:
         self.tables.write_counters()
+        self._likeness.write()
         place = (last.sequence, last.taken_at)
         self.connection.execute("UPDATE journal SET applied = ?, taken_at = ?", place)
         self.connection.execute("COMMIT")
@@ -150,6 +157,7 @@ class ReadModel:
         self._is_stale = True  # until everything was read anew, which a disk may refuse, too
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+        self._likeness.forget()
         self._read_anew()
 
     def _read_anew(self) -> None:
@@ -175,6 +183,7 @@ class ReadModel:
         self._begin_message(message)
         for verb, runs in by_verb.items():
             self._run_verb(verb, runs)
+        self._likeness.add(self.tables)
         self.tables.flush()  # what comes next in the transaction must find it, as if it were another one
         heard.runs = [run for runs in by_verb.values() for run in runs]
         self._note_done(message)
@@ -184,9 +193,11 @@ class ReadModel:
         try:
             with self._transaction(heard):
                 self._run_message(heard)
+                self._likeness.passed(heard.sequence)
         except OWN_ERRORS:
             with self._transaction(heard):
                 self._run_apart(heard)
+                self._likeness.passed(heard.sequence)
 
     def _run_apart(self, heard: Heard) -> None:
         self._begin_message(heard.message)
@@ -200,6 +211,7 @@ class ReadModel:
         self.connection.execute("SAVEPOINT command")
         try:
             self._run_verb(run.verb, [run])
+            self._likeness.add(self.tables)
             self.tables.flush()
             self.tables.write_counters()
         except OWN_ERRORS as error:
@@ -214,6 +226,9 @@ class ReadModel:
             results = verb.run(self.tables, [run.argument for run in runs])
         except msgspec.DecodeError as error:  # of what is stored: of commands, `_decoded` reads everything
             raise DamagedTables(str(error)) from None
+        if verb is END_COPY and self.is_current:
+            for run in runs:
+                self._likeness.compare(run.argument.note)
         for run, result in zip(runs, results, strict=True):
             if isinstance(result, Claimed) and result.damaged:
                 raise DamagedTables  # here only: another node has the event as it was stored
@@ -324,5 +339,5 @@ def _has_journal(connection: sqlite3.Connection) -> bool:
 def _create(connection: sqlite3.Connection, stream: str, applied: int) -> None:
     schema = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
     connection.executescript(f"BEGIN IMMEDIATE; {schema}")
-    connection.execute("INSERT INTO journal VALUES (1, ?, ?, 0, 0, 0, 0)", (stream, applied))
+    connection.execute("INSERT INTO journal VALUES (1, ?, ?, 0, 0, 0, 0, 0, 0, 0)", (stream, applied))
     connection.execute("COMMIT")

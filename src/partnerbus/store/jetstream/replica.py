@@ -62,6 +62,7 @@ class Replica:
     async def start(self, node: str, failpoints: Failpoints) -> Publisher:
         """Catch up, become the opening of `node` that counts, and give what publishes for it."""
         await self.follow()
+        self.model.is_current = True
         epoch = await self._announce(node)
         publisher = Publisher(self._session, self._stream.subject, epoch, failpoints)
         await publisher.start()

@@ -8,7 +8,10 @@ CREATE TABLE journal (
     copied INTEGER NOT NULL,        -- that of the newest copy in the cluster, 0 if there is none
     copied_before INTEGER NOT NULL, -- that of the one before
     copying_until INTEGER NOT NULL, -- somebody makes one until then, 0 if nobody does
-    taken_at INTEGER NOT NULL       -- when the stream took that last message, in nanoseconds; 0 if there is none
+    taken_at INTEGER NOT NULL,      -- when the stream took that last message, in nanoseconds; 0 if there is none
+    checksum INTEGER NOT NULL,      -- of what all messages did (`likeness.py`)
+    noted INTEGER NOT NULL,         -- the message after which it was noted last, 0 if it never was
+    noted_checksum INTEGER NOT NULL -- what it was then
 ) STRICT;
 
 -- The opening of each node that counts.
