@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from partnerbus.store.jetstream.read_model import open_tables
 from partnerbus.testing.store_contract.world import fill
 from tests.store.cut import wire
 from tests.store.nats_servers import NatsServer, nats_server
-from tests.store.test_jetstream_nodes import Nodes, reached
+from tests.store.test_jetstream_nodes import Nodes, copier, reached
 
 
 class Backup:
@@ -83,3 +84,20 @@ async def test_a_node_that_runs_does_not_go_on_in_another_history(nodes: Nodes, 
         await reached(a, b)
         await reached(b, a)
         assert nodes.tables("a") == nodes.tables("b")
+
+
+async def test_copies_of_another_stream_of_that_name_are_passed_over(nodes: Nodes, tmp_path: Path) -> None:
+    a = await nodes.open("a")
+    copies = copier(nodes, a)
+    for number in range(3):
+        await fill(a, 1, first=10 * number + 1)
+        await copies.look()
+    other = tmp_path / "other.db"
+    open_tables(other, "another stream").connection.close()
+    last = a._replica._applier.applied
+    for sequence in (last, last + 1_000):
+        await copies._shelf.put(sequence, other)
+    b = await nodes.open("b")
+    await reached(b, a)
+    await reached(a, b)
+    assert nodes.tables("a") == nodes.tables("b")

@@ -418,7 +418,7 @@ async def test_copies_do_not_pile_up(nodes: Nodes) -> None:
     for number in range(5):
         await fill(a, 1, first=1 + number)
         await copies.look()
-    assert len(await copies._shelf._sequences()) == 2
+    assert len(await copies._shelf.sequences()) == 2
 
 
 async def test_one_node_at_a_time_makes_a_copy(nodes: Nodes) -> None:

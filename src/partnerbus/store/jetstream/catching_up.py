@@ -1,18 +1,22 @@
 """Where a node begins: with the tables it has, with a copy of the cluster's, or with empty ones."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
 from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
 from partnerbus.kernel.telemetry import Log
-from partnerbus.store.jetstream.copies import Shelf, fetch_newest
+from partnerbus.store.jetstream.copies import Shelf
 from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
-from partnerbus.store.jetstream.session import Session
+from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import MOVED_IN, Stream, StreamState
 
 NODE = "node"
 """The file with what tells this node from others; whoever starts on the folder is that node."""
+
+FETCHES = 3
+"""How often a copy is fetched that is taken away meanwhile."""
 
 
 def node_name(folder: Path) -> str:
@@ -41,18 +45,34 @@ async def current_tables(session: Session, stream: Stream, path: Path, log: Log)
     if await leads_on(stream, model, state):
         return model
     await asyncio.to_thread(_throw_away, model)
-    copied = await fetch_newest(Shelf(session, stream), path)
-    if copied == MOVED_IN:
-        await asyncio.to_thread(adopt_tables, path, stream.id, copied)
-    model = await asyncio.to_thread(open_tables, path, stream.id)
-    if model.applied != copied or not await leads_on(stream, model, await stream.state(), is_copy=True):
-        model.connection.close()
-        raise StoreUnavailable(
-            f"The stream {stream.name} begins behind every copy of the tables: "
-            "restore it and its copies from a backup."
-        )
-    log.info("tables taken from the cluster", sequence=copied)
-    return model
+    for _ in range(FETCHES):
+        with suppress(ApiError, StoreUnavailable):
+            model = await _tables_anew(Shelf(session, stream), stream, path)
+            log.info("tables taken from the cluster", sequence=model.applied)
+            return model
+    raise StoreUnavailable("The copy of the tables that the cluster keeps cannot be read.")
+
+
+async def _tables_anew(shelf: Shelf, stream: Stream, path: Path) -> ReadModel:
+    """Tables at `path` as in the newest copy from which the stream leads on, or empty ones if it is whole.
+
+    There may be copies of another stream that had its name, or of what it was before a backup was restored.
+    """
+    for sequence in (*await shelf.sequences(), 0):
+        if sequence > (await stream.state()).last_seq:
+            continue
+        if sequence:
+            await shelf.fetch(sequence, path)
+        if sequence == MOVED_IN:
+            await asyncio.to_thread(adopt_tables, path, stream.id, sequence)
+        model = await asyncio.to_thread(open_tables, path, stream.id)
+        if model.applied == sequence and await leads_on(stream, model, await stream.state(), is_copy=True):
+            return model
+        await asyncio.to_thread(_throw_away, model)
+    raise ConfigurationError(
+        f"The stream {stream.name} begins behind every copy of the tables: "
+        "restore it and its copies from a backup."
+    )
 
 
 async def leads_on(stream: Stream, model: ReadModel, state: StreamState, *, is_copy: bool = False) -> bool:

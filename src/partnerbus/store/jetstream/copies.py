@@ -13,7 +13,7 @@ it (`Room`).
 import asyncio
 import base64
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -57,9 +57,6 @@ TRY_AGAIN_AFTER, TRY_AGAIN_AT_LEAST_EVERY = timedelta(seconds=1), timedelta(minu
 LOOK_EVERY = timedelta(seconds=10)
 COPY_LASTS = timedelta(minutes=10)
 """After so long it is another node's turn."""
-
-FETCHES = 3
-"""How often a copy is fetched that is taken away meanwhile."""
 
 COPY_FAILURES = (StoreError, ApiError, nats.errors.Error, OSError, sqlite3.Error, TimeoutError)
 """What making a copy may meet."""
@@ -108,7 +105,7 @@ class Shelf:
 
     async def newest(self) -> int:
         """The sequence of the newest copy, 0 if there is none."""
-        return max(await self._sequences(), default=0)
+        return max(await self.sequences(), default=0)
 
     async def put(self, sequence: int, file: Path) -> None:
         """Keep `file` as the copy of the tables after the message `sequence`."""
@@ -128,7 +125,7 @@ class Shelf:
     async def drop(self, before: int) -> None:
         """Let go of the copies before that of the message `before`."""
         store = await self._store()
-        for sequence in await self._sequences():
+        for sequence in await self.sequences():
             if sequence < before:
                 await store.delete(copy_name(sequence))
                 await self._session.call(
@@ -137,7 +134,8 @@ class Shelf:
                     _Anything,
                 )
 
-    async def _sequences(self) -> list[int]:
+    async def sequences(self) -> Sequence[int]:
+        """Those of all copies, the newest first."""
         body = {"subjects_filter": f"$O.{self.bucket}.M.>"}
         try:
             found = await self._session.call(f"STREAM.INFO.{self._stream}", body, _Subjects)
@@ -146,7 +144,7 @@ class Shelf:
                 return []
             raise
         names = [subject.rpartition(".")[2] for subject in found.state.subjects or {}]
-        return [int(base64.urlsafe_b64decode(name)) for name in names]
+        return sorted((int(base64.urlsafe_b64decode(name)) for name in names), reverse=True)
 
     async def _store(self, *, make: bool = False) -> ObjectStore:
         context = self._session.client.jetstream()
@@ -161,18 +159,6 @@ class Shelf:
 def copy_name(sequence: int) -> str:
     """What the copy of the tables after that message is called."""
     return f"{sequence:020}"
-
-
-async def fetch_newest(shelf: Shelf, file: Path) -> int:
-    """Write the newest copy into `file`; its sequence, 0 if there is none."""
-    for _ in range(FETCHES):
-        newest = await shelf.newest()
-        if not newest:
-            return 0
-        with suppress(ApiError, StoreUnavailable):
-            await shelf.fetch(newest, file)
-            return newest
-    raise StoreUnavailable("The copy of the tables that the cluster keeps cannot be read.")
 
 
 class Room:
@@ -191,10 +177,7 @@ class Room:
         if (await self._stream.state()).first_seq > first:
             return None
         copied = Copied(await asyncio.to_thread(_copied, self._path), Note())
-        newest = await self.shelf.newest()
-        if copied.sequence < first or copied.sequence > newest:
-            if newest:
-                await self.shelf.drop(newest)
+        if copied.sequence < first or copied.sequence not in await self.shelf.sequences():
             copied = await self.put()
         await self._stream.forget(copied.sequence + 1)
         await self.shelf.drop(copied.sequence)
