@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,26 @@ async def append(node: JetStreamStore, number: int) -> None:
             await asyncio.sleep(0.01)
         else:
             return
+
+
+async def test_what_was_left_of_a_copy_is_taken_away(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    a = await nodes.open("a")
+    copies = copier(nodes, a)
+    for number in range(3):
+        await append(a, number)
+        await copies.look()
+    parts = f"$O.{nodes.stream}-copies.C"
+    await a._replica._session.client.request(f"{parts}.left", b"the first part")
+    assert len(await copies._shelf._subjects("C")) == 3
+    await append(a, 3)
+    await copies.look()
+    assert f"{parts}.left" in await copies._shelf._subjects("C")  # somebody may be at it
+    monkeypatch.setattr("partnerbus.store.jetstream.copies.LEFT_AFTER", timedelta(0))
+    await append(a, 4)
+    await copies.look()
+    assert f"{parts}.left" not in await copies._shelf._subjects("C")
+    b = await nodes.open("b")
+    assert len(await b.read("log", START)) == 5
 
 
 async def test_a_node_starts_on_a_full_stream_that_no_other_one_has_open(nodes: Nodes) -> None:

@@ -13,9 +13,9 @@ it (`Room`).
 import asyncio
 import base64
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import randbelow
 from typing import Protocol, TypeVar
@@ -58,6 +58,9 @@ LOOK_EVERY = timedelta(seconds=10)
 COPY_LASTS = timedelta(minutes=10)
 """After so long it is another node's turn."""
 
+LEFT_AFTER = timedelta(hours=1)
+"""Whoever has added no part to a copy for so long was killed."""
+
 COPY_FAILURES = (StoreError, ApiError, nats.errors.Error, OSError, sqlite3.Error, TimeoutError)
 """What making a copy may meet."""
 
@@ -76,6 +79,14 @@ class _SubjectState(msgspec.Struct):
 
 class _Subjects(msgspec.Struct):
     state: _SubjectState
+
+
+class _Taken(msgspec.Struct):
+    time: datetime
+
+
+class _Last(msgspec.Struct):
+    message: _Taken
 
 
 class _Anything(msgspec.Struct):
@@ -123,28 +134,47 @@ class Shelf:
         return (await describe(self._session, self.bucket, copy_name(sequence))).size
 
     async def drop(self, before: int) -> None:
-        """Let go of the copies before that of the message `before`."""
-        store = await self._store()
+        """Let go of the copies before that of the message `before`, and of those that were never whole.
+
+        It publishes nothing, so it needs no room.
+        """
         for sequence in await self.sequences():
             if sequence < before:
-                await store.delete(copy_name(sequence))
-                await self._session.call(
-                    f"STREAM.PURGE.{self._stream}",
-                    {"filter": description_subject(self.bucket, copy_name(sequence))},
-                    _Anything,
-                )
+                parts = await self._parts_of(sequence)
+                await self._purge(description_subject(self.bucket, copy_name(sequence)))
+                await self._purge(parts)
+        whole = {await self._parts_of(sequence) for sequence in await self.sequences()}
+        for parts in await self._subjects("C"):
+            if parts not in whole and await self._is_left(parts):
+                await self._purge(parts)
+
+    async def _parts_of(self, sequence: int) -> str:
+        found = await describe(self._session, self.bucket, copy_name(sequence))
+        return f"$O.{self.bucket}.C.{found.nuid}"
+
+    async def _is_left(self, parts: str) -> bool:
+        """Whether nobody adds to them any more."""
+        body = {"last_by_subj": parts}
+        last = await self._session.call(f"STREAM.MSG.GET.{self._stream}", body, _Last)
+        return self._session.clock.now() >= last.message.time + LEFT_AFTER
+
+    async def _purge(self, subject: str) -> None:
+        await self._session.call(f"STREAM.PURGE.{self._stream}", {"filter": subject}, _Anything)
 
     async def sequences(self) -> Sequence[int]:
         """Those of all copies, the newest first."""
-        body = {"subjects_filter": f"$O.{self.bucket}.M.>"}
+        names = [subject.rpartition(".")[2] for subject in await self._subjects("M")]
+        return sorted((int(base64.urlsafe_b64decode(name)) for name in names), reverse=True)
+
+    async def _subjects(self, kind: str) -> Collection[str]:
+        body = {"subjects_filter": f"$O.{self.bucket}.{kind}.>"}
         try:
             found = await self._session.call(f"STREAM.INFO.{self._stream}", body, _Subjects)
         except ApiError as error:
             if error.is_not_found:
                 return []
             raise
-        names = [subject.rpartition(".")[2] for subject in found.state.subjects or {}]
-        return sorted((int(base64.urlsafe_b64decode(name)) for name in names), reverse=True)
+        return found.state.subjects or {}
 
     async def _store(self, *, make: bool = False) -> ObjectStore:
         context = self._session.client.jetstream()
