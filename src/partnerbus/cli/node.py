@@ -11,6 +11,7 @@ from partnerbus.api.admin.logs import LedgerList
 from partnerbus.api.admin.reset import RESET_PATH, ResetDone
 from partnerbus.api.admin.status import Status
 from partnerbus.cli.asking import Asker, asks, columns, given, pairs
+from partnerbus.kernel.clock import SystemClock
 from partnerbus.store.protocol import Ledger
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -59,14 +60,18 @@ def status(asker: Asker) -> None:
 
 
 def _nodes(found: Status) -> list[str]:
-    """The nodes of a cluster, with what they do and since when, or until when they were there."""
+    """The nodes of a cluster, with what they do and since when, or until when they were there.
+
+    Leases are instants of the machines' clocks, which a test clock that was shifted is not.
+    """
+    now = SystemClock().now()
     rows = [
         (
             each.name,
             each.url,
             ",".join(each.roles),
             f"since {each.started_at:%Y-%m-%dT%H:%M:%S}"
-            if each.leased_until > found.now
+            if each.leased_until > now
             else f"gone since {each.leased_until:%Y-%m-%dT%H:%M:%S}",
         )
         for each in found.nodes

@@ -10,8 +10,9 @@ The log of commands is bounded by copies of the tables in the cluster (`copies`)
 tables, or with old ones, begins with such a copy. So does a store that was moved here from a folder
 (`move_in`), and what a copy and the commands behind it make is what is moved to one (`move_out`).
 
-Read in this order: `store`, `commands`, `publisher`, `follower`, `applier`, `read_model`, `copies`, `parts`,
-`catching_up`, `stream`, `session`, `address`; then `move`, `move_in`, `move_out`.
+Read in this order: `store`, `replica`, `commands`, `outgoing`, `publisher`, `follower`, `applier`,
+`read_model`, `nodes`, `duties`, `copies`, `parts`, `likeness`, `catching_up`, `news`, `stream`, `session`,
+`address`; then `move`, `move_in`, `move_out`.
 """
 
 from partnerbus.store.jetstream.address import ClusterSettings
