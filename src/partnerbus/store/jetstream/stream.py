@@ -110,7 +110,8 @@ class Stream:
     async def open(cls, session: Session, log: Log) -> "Stream":
         """The stream of the session's cluster, made if there is none.
 
-        A `ConfigurationError` says what is wrong with it; then nothing was made or changed.
+        A `ConfigurationError` says what is wrong with it; then nothing was changed. If its servers do not
+        sync, an empty one may have been made.
         """
         cluster = session.cluster
         await _check_enabled(session)
