@@ -26,10 +26,10 @@ from partnerbus.store.jetstream import JetStreamStore
 from partnerbus.store.jetstream import move_in as move_in_module
 from partnerbus.store.jetstream.move import Move, Moved, Shows, digest
 from partnerbus.store.jetstream.move_in import CHECKED, discard_in, move_in
-from partnerbus.store.jetstream.move_out import discard_out, move_out
+from partnerbus.store.jetstream.move_out import TABLES, discard_out, move_out
 from partnerbus.store.jetstream.parts import Parts
 from partnerbus.testing.store_contract.world import fill
-from tests.store.moving import KEY, dump, full_store, make_folder, make_move, names_in
+from tests.store.moving import KEY, dump, fill_with_everything, full_store, make_folder, make_move, names_in
 from tests.store.nats_servers import NatsServer, free_port, nats_server
 from tests.store.test_jetstream_opening import ask
 
@@ -133,6 +133,20 @@ async def test_nodes_go_on_from_what_was_moved(old: Path, new: Path, tmp_path: P
         await a.close()
     with closing(sqlite3.connect(old / "partnerbus.db")) as connection:
         assert record.position > connection.execute("SELECT max(position) FROM records").fetchone()[0]
+    assert all_same(await move_out(make_move(new, url)))
+    assert dump(new / "partnerbus.db") == tables
+
+
+async def test_a_store_that_began_in_a_cluster(old: Path, new: Path, tmp_path: Path, url: str) -> None:
+    """It has no copy of its tables; what is left of an attempt is no use if the stream does not lead on."""
+    node = await open_node(tmp_path / "node", make_move(old, url))
+    await fill_with_everything(node, ManualClock())
+    tables = dump(tmp_path / "node" / "jetstream.db")
+    await node.close()
+    with pytest.raises(FailpointError):
+        await move_out(make_move(new, url, Failpoint.MIGRATE_CAUGHT_UP))
+    with closing(sqlite3.connect(new / TABLES)) as connection, connection:
+        connection.execute("UPDATE journal SET applied = applied + 1000")
     assert all_same(await move_out(make_move(new, url)))
     assert dump(new / "partnerbus.db") == tables
 

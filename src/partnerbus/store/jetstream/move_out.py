@@ -173,7 +173,9 @@ class _MoveOut:
         if await leads_on(self._stream, model, await self._stream.state()):
             return model
         model.connection.close()
-        await self._fetch(await self._shelf.newest())
+        remove_tables(self._tables)
+        if newest := await self._shelf.newest():
+            await self._fetch(newest)
         model = await asyncio.to_thread(open_tables, self._tables, self._stream.id)
         if not await leads_on(self._stream, model, await self._stream.state(), is_copy=True):
             model.connection.close()
@@ -189,7 +191,6 @@ class _MoveOut:
         with self._move.show(size, "Fetching", show_steps=False) as advance:
             await self._shelf.fetch(sequence, fetched, advance)
         adopt_tables(fetched, self._stream.id, sequence)
-        remove_tables(self._tables)
         fetched.replace(self._tables)
 
     def _check_nobody_lives(self) -> None:
