@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -19,7 +20,7 @@ from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.catching_up import NODE
 from partnerbus.store.jetstream.copies import Copier
 from partnerbus.store.jetstream.publisher import WINDOW
-from partnerbus.store.protocol import LIVE, START, DeliveryQuery
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept, Place
 from partnerbus.testing.store_contract.world import (
     DELIVERED,
     LARGE,
@@ -365,12 +366,44 @@ async def test_what_is_born_claimed_elsewhere_is_not_read_here(nodes: Nodes) -> 
 
 async def test_no_copy_passes_on_what_a_disk_has_changed(nodes: Nodes) -> None:
     a = await nodes.open("a")
-    await fill(a, 2)
+    stored = await fill(a, 2)
     a._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
     copies = copier(nodes, a)
-    with pytest.raises(StoreUnavailable, match="damaged"):
-        await copies._room.put()
+    a._replica.run_beside(copies.look())
+    assert "makes them anew" in await a.lost()
     assert await copies._shelf.newest() == 0
+    await a.close()
+    a = await nodes.open("a")
+    assert list(await a.read("log", START)) == stored
+
+
+LOOKS: dict[str, Callable[[JetStreamStore], Awaitable[object]]] = {
+    "read": lambda node: node.read("log", START),
+    "read_by_minute": lambda node: node.read_by_minute("kept", Place(0, 0), before=2**40),
+    "find": lambda node: node.find([(1).to_bytes(16, "big")]),
+}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
+async def test_damage_that_is_read_ends_the_node_and_a_new_start_mends_it(
+    nodes: Nodes, look: Callable[[JetStreamStore], Awaitable[object]]
+) -> None:
+    a = await nodes.open("a")
+    stored = await fill(a, 3)
+    kept = [Kept(log="kept", record=stored[0])]
+    await a.advance("log", LIVE, stored[-1].position, owed=(), unmatched=3, kept=kept)
+    sound = await look(a)
+    await a.close()
+    with closing(sqlite3.connect(nodes.folder / "a" / "jetstream.db")) as connection, connection:
+        connection.execute("UPDATE records SET checksum = checksum + 1")
+    a = await nodes.open("a")  # it remembers nothing that it could give instead
+    with pytest.raises(StoreUnavailable, match="makes them anew"):
+        await look(a)
+    assert "damaged" in await a.lost()
+    await a.close()
+    a = await nodes.open("a")
+    assert await look(a) == sound
+    assert sound
 
 
 async def test_what_is_in_the_stream_twice_is_run_once(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:

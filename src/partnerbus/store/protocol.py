@@ -184,7 +184,8 @@ class LogStore(Protocol):
         It ends with the first record by which their details have `BYTES_AT_ONCE` together. With `wait` it
         returns only once there is at least one, or `until` is passed and none can come. No record appears
         later at a position lower than one that was read. It ends before a record that is not what was stored;
-        `EventDamaged` if that is the first: what is behind its position can be read.
+        `EventDamaged` if that is the first: what is behind its position can be read. A
+        `SharedStore` ends instead: other nodes have the record as it was stored.
         """
 
     async def read_by_minute(

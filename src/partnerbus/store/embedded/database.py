@@ -51,6 +51,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class DatabaseDamaged(StoreUnavailable):
+    """The file of the store is not what was written."""
+
+
 def to_micros(instant: datetime) -> int:
     """`instant` as the tables keep it."""
     return (instant - _EPOCH) // _MICROSECOND
@@ -174,10 +178,12 @@ def unavailable(path: Path, error: Exception) -> StoreError:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
             return StoreUnavailable(f"{path} cannot be written: {error}.")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StoreUnavailable(f"{path} is damaged ({error}): restore it from a copy.")
+            return DatabaseDamaged(f"{path} is damaged ({error}): restore it from a copy.")
         case sqlite3.SQLITE_INTERRUPT:
             return StoreUnavailable(f"Reading {path} took too long and was given up: ask for less at once.")
-    if isinstance(error, _MISSHAPEN):
+    if isinstance(error, msgspec.DecodeError):
+        return DatabaseDamaged(f"{path} is damaged ({error}): restore it from a copy.")
+    if isinstance(error, _MISSHAPEN):  # or what was asked for is misshapen: less is concluded from it
         return StoreUnavailable(f"{path} is damaged ({error}): restore it from a copy.")
     return StoreUnavailable(f"{path} cannot be used right now: {error}.")
 

@@ -3,15 +3,18 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from partnerbus.kernel.errors import StoreUnavailable
-from partnerbus.store.embedded.database import connect, translated
+from partnerbus.kernel.errors import EventDamaged, StoreUnavailable
+from partnerbus.store.embedded.database import DatabaseDamaged, connect, translated
 
 T = TypeVar("T")
+
+OnDamage = Callable[[StoreUnavailable], Awaitable[StoreUnavailable]]
+"""What is to be said instead of the damage that a read met."""
 
 READ_SECONDS = 30.0
 """How long one read may last, in real time: as long as it does, the write-ahead log only grows."""
@@ -23,10 +26,17 @@ STEPS_PER_LOOK = 10_000
 class Reader:
     """A connection with a thread of its own. A read that lasts longer than `most_seconds` is given up."""
 
-    def __init__(self, path: Path, name: str, most_seconds: float = READ_SECONDS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        damaged: OnDamage | None = None,
+        most_seconds: float = READ_SECONDS,
+    ) -> None:
         self._path = path
         self._connection = connect(path, read_only=True)
         self._connection.set_progress_handler(self._is_late, STEPS_PER_LOOK)
+        self._damaged = damaged
         self._most_seconds = most_seconds
         self._late_at = 0.0
         self._closed = False
@@ -36,7 +46,12 @@ class Reader:
         """Give what `work` reads; `StoreUnavailable` if it cannot be read."""
         if self._closed:
             raise StoreUnavailable("The store is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._read, work)
+        except (EventDamaged, DatabaseDamaged) as found:
+            if self._damaged is None:
+                raise
+            raise await self._damaged(found) from None
 
     def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         self._late_at = time.monotonic() + self._most_seconds

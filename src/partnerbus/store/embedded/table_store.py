@@ -23,7 +23,7 @@ from partnerbus.store.embedded import deliveries as verbs
 from partnerbus.store.embedded import records as record_verbs
 from partnerbus.store.embedded.database import END, to_micros
 from partnerbus.store.embedded.probe import PROBE, Probing
-from partnerbus.store.embedded.reader import Reader
+from partnerbus.store.embedded.reader import OnDamage, Reader
 from partnerbus.store.embedded.reset import RESET, Resetting
 from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.embedded.states import SETTLES_TO
@@ -73,15 +73,23 @@ class Commits(Protocol):
 class TableStore:
     """A `partnerbus.store.protocol.Store`, but for its opening and its end."""
 
-    def __init__(self, path: Path, seen: Seen, clock: Clock, commits: Commits, room: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        seen: Seen,
+        clock: Clock,
+        commits: Commits,
+        room: int,
+        damaged: OnDamage | None = None,
+    ) -> None:
         self._clock = clock
         self._room = room
         self._closed = False
         self._appended = 0
         self._seen = seen
         self._commits = commits
-        self._reader = Reader(path, "reader")
-        self._people = Reader(path, "people")
+        self._reader = Reader(path, "reader", damaged)
+        self._people = Reader(path, "people", damaged)
 
     async def _stop_reading(self) -> None:
         """Let go of those who wait for something, and of the connections."""

@@ -10,13 +10,12 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from queue import SimpleQueue
 
 from partnerbus.kernel.errors import StoreUnavailable
 from partnerbus.store.embedded.seen import Seen
 from partnerbus.store.jetstream.news import tell
-from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel, UnknownCommand
+from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel, UnknownCommand, condemn
 from partnerbus.store.protocol import News
 
 GROUP_MESSAGES = 256
@@ -135,12 +134,7 @@ class Applier:
         if isinstance(error, UnknownCommand):
             reason = StoreUnavailable(str(error))
         else:
-            with suppress(sqlite3.Error):
-                self._model.condemn()
-            reason = StoreUnavailable(
-                f"This node's tables at {self._model.path} cannot be used any more ({error}): "
-                "start the node again, and it makes them anew."
-            )
+            reason = condemn(self._model.path, error)
         self._loop.call_soon_threadsafe(self._failed, reason)
 
     # -- in the event loop -----------------------------------------------------------------------------

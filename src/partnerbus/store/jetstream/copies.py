@@ -27,7 +27,7 @@ from nats.js.api import ObjectStoreConfig
 from nats.js.object_store import ObjectStore
 
 from partnerbus.kernel.clock import Clock
-from partnerbus.kernel.errors import StoreError, StoreUnavailable
+from partnerbus.kernel.errors import StoreError
 from partnerbus.kernel.telemetry import Log
 from partnerbus.store.embedded.database import connect, to_micros
 from partnerbus.store.embedded.records import checksum
@@ -35,6 +35,7 @@ from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
 from partnerbus.store.jetstream.likeness import Note
 from partnerbus.store.jetstream.parts import describe, description_subject, fetch_object
+from partnerbus.store.jetstream.read_model import DamagedTables
 from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
 
@@ -257,13 +258,15 @@ class Copier:
             await self.look()
 
     async def look(self) -> None:
-        """Make a copy if it is time."""
+        """Make a copy if it is time. Raises `DamagedTables` if there is nothing that could be copied."""
         try:
             if self._publisher.full.is_set():
                 await self._make_room()
             elif (copied := await self._due()) is not None and await self._is_my_turn(copied):
                 await self._make()
             self._failures = 0
+        except DamagedTables:
+            raise  # trying again would not mend them
         except COPY_FAILURES as error:
             self._log.warning("tables not copied", error=str(error))
             pause = min(TRY_AGAIN_AFTER * 2**self._failures, TRY_AGAIN_AT_LEAST_EVERY)
@@ -304,7 +307,7 @@ def _check_events(connection: sqlite3.Connection) -> None:
     """No copy passes on what a disk has changed."""
     for position, body, expected in connection.execute("SELECT position, body, checksum FROM records"):
         if checksum(position, body) != expected:
-            raise StoreUnavailable(f"The event at position {position} is damaged in this node's tables.")
+            raise DamagedTables(f"The event at position {position} is damaged in this node's tables.")
 
 
 def _copied(path: Path) -> int:

@@ -11,7 +11,7 @@ one that was undone everything is read anew.
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from enum import Enum, auto
 from importlib import resources
 from pathlib import Path
@@ -19,8 +19,8 @@ from typing import Any
 
 import msgspec
 
-from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreError
-from partnerbus.store.embedded.database import prepare
+from partnerbus.kernel.errors import ConfigurationError, PartnerbusError, StoreError, StoreUnavailable
+from partnerbus.store.embedded.database import connect, prepare
 from partnerbus.store.embedded.tables import Tables
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.commands import BY_NAME, Message
@@ -51,7 +51,7 @@ class UnknownCommand(PartnerbusError):
     """The stream has what this partnerbus cannot read: a newer one writes to it."""
 
 
-class DamagedTables(PartnerbusError):
+class DamagedTables(StoreUnavailable):
     """An event in this node's tables is not what was stored."""
 
 
@@ -165,10 +165,6 @@ class ReadModel:
         tables.forget()
         self._nodes.forget()
         self.tables, self._is_stale = tables, False
-
-    def condemn(self) -> None:
-        """Let the next start make the tables anew."""
-        self.connection.execute("UPDATE journal SET stream = ''")
 
     # -- a message -------------------------------------------------------------------------------------
 
@@ -308,6 +304,19 @@ def adopt_tables(path: Path, stream: str, applied: int) -> None:
             _create(connection, stream, applied)
     finally:
         connection.close()
+
+
+def condemn(path: Path, found: Exception) -> StoreUnavailable:
+    """Let the next start make the tables anew, from any thread; what ends the store because of `found`.
+
+    A disk that takes nothing any more leaves them as they are: whoever meets `found` next tries again.
+    """
+    with suppress(sqlite3.Error), closing(connect(path)) as connection:
+        connection.execute("UPDATE journal SET stream = ''")
+    return StoreUnavailable(
+        f"This node's tables at {path} cannot be used any more ({found}): "
+        "start the node again, and it makes them anew."
+    )
 
 
 def remove_tables(path: Path) -> None:

@@ -26,7 +26,7 @@ from partnerbus.store.jetstream.copies import COPY_FAILURES, Room
 from partnerbus.store.jetstream.follower import Follower, Place
 from partnerbus.store.jetstream.nodes import OPEN, Opening
 from partnerbus.store.jetstream.publisher import ANSWER_AFTER, PATIENCE, Publisher
-from partnerbus.store.jetstream.read_model import Fate, Heard, ReadModel
+from partnerbus.store.jetstream.read_model import DamagedTables, Fate, Heard, ReadModel, condemn
 from partnerbus.store.jetstream.session import ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
 from partnerbus.store.protocol import News
@@ -89,6 +89,12 @@ class Replica:
                 await self._applier.reach((await self._stream.state()).last_seq)
                 await asyncio.sleep(0)  # who watches was woken before us, perhaps in this very turn
 
+    async def condemn(self, found: Exception) -> StoreUnavailable:
+        """End the store because of `found` in its tables, which others have whole; gives why it ended."""
+        reason = await asyncio.to_thread(condemn, self.model.path, found)
+        self._fail(reason)
+        return self.failure or reason
+
     async def close(self) -> None:
         """Read no more."""
         while alive := [task for task in self._tasks if not task.done()]:
@@ -112,6 +118,8 @@ class Replica:
     async def _watched(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
+        except DamagedTables as error:
+            await self.condemn(error)
         except Exception as error:  # noqa: BLE001 - without this work the store is none
             self._fail(StoreUnavailable(str(error) or repr(error)))
 
@@ -162,6 +170,8 @@ class Replica:
         room = Room(self._session, self._stream, self.model.path)
         try:
             return await room.make() is not None
+        except DamagedTables as error:
+            raise await self.condemn(error) from None
         except COPY_FAILURES as error:
             raise StoreUnavailable(
                 f"The stream {self._stream.name} is full, and no copy of the tables can be made: {error}"

@@ -41,7 +41,7 @@ class JetStreamStore(TableStore):
         self._replica = replica
         self._publisher = publisher
         self._stack = stack
-        super().__init__(replica.model.path, replica.seen, clock, publisher, room)
+        super().__init__(replica.model.path, replica.seen, clock, publisher, room, damaged=replica.condemn)
 
     @classmethod
     async def open(
