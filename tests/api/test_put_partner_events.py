@@ -1,6 +1,8 @@
 """What a partner's request as a whole, and each of its entries, meets."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -8,9 +10,11 @@ from partnerbus.engine.backpressure import Backpressure, Bounds
 from partnerbus.engine.publish import Publisher
 from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.partner_source import Standing
+from partnerbus.store.protocol import News, SharedStore, Store
 from tests.api.lifecycle import bus_of, reach
-from tests.api.world import CUSTOMER, SOURCE, World, refusal
+from tests.api.world import CUSTOMER, OTHER, SOURCE, World, refusal
 
+THEIRS = "aws.partner/acme.com/theirs"
 GOOD = {"Source": SOURCE, "DetailType": "order", "Detail": "{}"}
 
 
@@ -121,3 +125,60 @@ async def test_a_bus_that_is_behind_refuses_its_entries_and_no_others(world: Wor
     assert "EventId" in answer["Entries"][1]
     assert await stored(world) == 2
     await pressure.finish()
+
+
+class SharedOne:
+    """The world's store as one of many nodes'; how often somebody caught up with the others."""
+
+    node = "one"
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.caught_up = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def listen(self, news: News) -> None:
+        raise NotImplementedError
+
+    async def release(self, node: str, key: str, revision: int) -> Sequence[str]:
+        raise NotImplementedError
+
+    async def catch_up(self) -> None:
+        self.caught_up += 1
+
+
+@pytest.mark.parametrize(
+    ("entries", "times"),
+    [
+        ([GOOD, {**GOOD, "Source": THEIRS}], 0),
+        ([{**GOOD, "Detail": "{"}, {**GOOD, "DetailType": ""}], 0),
+        ([GOOD, {**GOOD, "Source": "aws.partner/acme.com/unknown"}], 1),
+    ],
+    ids=["behind", "wrong", "unknown"],
+)
+async def test_who_is_refused_waits_for_other_nodes_only_if_they_may_know_better(
+    world: World, entries: list[dict[str, str]], times: int
+) -> None:
+    await world.partner("CreatePartnerEventSource", Name=THEIRS, Account=OTHER)
+    await world.other("CreateEventBus", Name=THEIRS, EventSourceName=THEIRS)
+    pressure = Backpressure(world.services.store, make_log("error"), Bounds(unrouted_events=1))
+    store = SharedOne(world.services.store)
+    assert isinstance(store, SharedStore)
+    world = world.with_store(store).with_publisher(Publisher(store, backpressure=pressure))
+    await world.partner("PutPartnerEvents", Entries=[{**GOOD, "Source": THEIRS}] * 2)
+    await pressure.finish()
+    assert store.caught_up == 0
+    answer = await world.partner("PutPartnerEvents", Entries=entries)
+    assert answer["FailedEntryCount"] > 0
+    assert store.caught_up == times
+
+
+async def test_what_is_dropped_may_be_wanted_by_now(world: World) -> None:
+    store = SharedOne(world.services.store)
+    entry = {"Source": "shop", "DetailType": "order", "Detail": "{}", "EventBusName": "unknown"}
+    await world.with_store(store).customer("PutEvents", Entries=[entry])
+    assert store.caught_up == 1
+    await world.with_store(store).customer("PutEvents", Entries=[{**entry, "Source": "aws.shop"}])
+    assert store.caught_up == 1

@@ -27,7 +27,7 @@ from partnerbus.model.delivery import Record
 from partnerbus.model.quotas import Quotas
 from partnerbus.model.resources import Connection, ConnectionState, EventBus, connection_key
 from partnerbus.store.embedded import EmbeddedStore
-from partnerbus.store.protocol import START
+from partnerbus.store.protocol import START, Store
 from partnerbus.targets.addresses import parse_networks
 from partnerbus.targets.invoker import Invocation
 from partnerbus.targets.kafka_topic import KafkaSettings
@@ -191,6 +191,10 @@ class World:
     def with_publisher(self, publisher: Publisher) -> "World":
         """The same parts, but for who publishes."""
         return World(msgspec.structs.replace(self.services, publisher=publisher), self.clock)
+
+    def with_store(self, store: Store) -> "World":
+        """The same parts, but for the store that is seen as such."""
+        return World(msgspec.structs.replace(self.services, store=store), self.clock)
 
     async def close(self) -> None:
         await self.services.targets.close()

@@ -62,6 +62,9 @@ RESERVED_SOURCES = "aws."
 
 BEHIND = EntryRefusal(THROTTLED, publish.BEHIND)
 
+FOR_ITSELF = frozenset({MALFORMED_DETAIL, NOT_AUTHORIZED_FOR_SOURCE})
+"""What an entry is refused for wherever it goes; its arguments may be of that kind, too."""
+
 REFUSED = "refused"
 """What became of an entry that was not taken, as metrics say it."""
 
@@ -186,13 +189,14 @@ async def _put(
 ) -> PutEventsOutput:
     """Judge the entries in their order, store what is taken, and tell of each.
 
-    Before anything is refused or dropped, this node hears of what any other has been answered: of a source
-    that has just become ACTIVE, or of a new bus.
+    Before anything is refused or dropped for its source, its bus or its endpoint, this node hears of what any
+    other has been answered: of a source that has just become ACTIVE, or of a new bus. What is refused for
+    itself, or because its bus takes no more for now, is refused at once.
     """
     check_total_size(entries, services.limits)
     destination = as_of_now()
     verdicts = _judge_all(services, entries, destination)
-    if not all(map(_is_stored, verdicts)) and await services.catch_up():
+    if any(map(_may_change, entries, verdicts)) and await services.catch_up():
         destination = as_of_now()
         verdicts = _judge_all(services, entries, destination)
     records = [record for taken in verdicts if isinstance(taken, _Taken) for record in taken.records]
@@ -221,8 +225,11 @@ def _judge_all(
     ]
 
 
-def _is_stored(verdict: _Taken | EntryRefusal) -> bool:
-    return isinstance(verdict, _Taken) and bool(verdict.records)
+def _may_change(entry: AnyEntry, verdict: _Taken | EntryRefusal) -> bool:
+    """Whether what another node has just been answered may make the verdict on an entry another one."""
+    if isinstance(verdict, _Taken):
+        return not verdict.records
+    return verdict.code not in FOR_ITSELF and verdict != BEHIND and _argument_refusal(entry) is None
 
 
 def _taking(services: Services, destination: Callable[[E], Destination]) -> Callable[[E], Destination]:
