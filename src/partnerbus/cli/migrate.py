@@ -68,6 +68,12 @@ def _takes_cluster(command: Callable[..., None]) -> Callable[..., None]:
     help="A node's folder: that of the first one gets secret.key, from any one of them it is taken back.",
 )
 @click.option("--discard", is_flag=True, help="Give up a move that is not finished; the source stays.")
+@click.option(
+    "--discard-mark",
+    "mark_id",
+    metavar="ID",
+    help="Let a cluster's store be one again that was being moved, or was moved, to a folder, lost or not.",
+)
 @_takes_cluster
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -76,6 +82,7 @@ def migrate(
     target: str,
     data: Path | None,
     discard: bool,
+    mark_id: str | None,
     config: Path | None,
     as_json: bool,
     **options: str | None,
@@ -93,8 +100,8 @@ def migrate(
     to_cluster = url == target
     key = (folder if to_cluster else _key_folder(folder, data)) / KEY
     move = _move(settings, folder, key)
-    if discard:
-        asyncio.run(_discard(move, to_cluster=to_cluster))
+    if discard or mark_id is not None:
+        asyncio.run(_discard(move, mark_id, to_cluster=to_cluster))
         click.echo('{"discarded":true}' if as_json else "given up; the source is as it was")
         return
     moved = asyncio.run(_to_cluster(move, data) if to_cluster else _to_folder(move))
@@ -191,11 +198,17 @@ async def _to_folder(move: "Move") -> "Moved":
     return await move_out(move)
 
 
-async def _discard(move: "Move", *, to_cluster: bool) -> None:
+async def _discard(move: "Move", mark_id: str | None, *, to_cluster: bool) -> None:
     from partnerbus.store.jetstream.move_in import discard_in
     from partnerbus.store.jetstream.move_out import discard_out
+    from partnerbus.store.jetstream.move_source import reopen
 
-    await (discard_in(move) if to_cluster else discard_out(move))
+    if mark_id is None:
+        await (discard_in(move) if to_cluster else discard_out(move))
+    elif to_cluster:
+        raise ConfigurationError("--discard-mark is for a cluster's store: name it with --from")
+    else:
+        await reopen(move, mark_id)
 
 
 # -- saying it ---------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     """A move from `source` to `target`, each a folder or a cluster's URL without secrets.
 
     The folder, whichever end it is, is on `host`. `id` tells the move from others, `is_source` which end of
-    it is marked. What goes to a cluster goes in parts of `part_bytes`.
+    it is marked. What goes to a cluster goes in parts of `part_bytes`; what comes from one is of the stream
+    with the id `stream`.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     is_source: bool
     part_bytes: int = 0
+    stream: str = ""
     finished_at: datetime | None = None
 
     @property

@@ -79,9 +79,18 @@ async def begun(move: Move, *, is_source: bool) -> AsyncIterator[tuple[Mark | No
         mark = read_mark(move.folder)
         if mark is not None:
             _check_same(move, mark, is_source=is_source)
+        yield mark, await stack.enter_async_context(connected(move))
+
+
+@asynccontextmanager
+async def connected(move: Move) -> AsyncIterator[Session]:
+    """Be connected with the cluster for the block's length."""
+    with _told(move.folder):
         session = await Session.open(parse_cluster(move.cluster))
-        stack.push_async_callback(session.close)
-        yield mark, session
+        try:
+            yield session
+        finally:
+            await session.close()
 
 
 @contextmanager

@@ -38,13 +38,8 @@ from partnerbus.store.embedded.digests import NODE_TABLES, compare
 from partnerbus.store.embedded.mark import Mark, remove_mark, sync_names, write_mark
 from partnerbus.store.jetstream.catching_up import leads_on
 from partnerbus.store.jetstream.copies import Shelf
-from partnerbus.store.jetstream.move import (
-    Move,
-    Moved,
-    begun,
-    digest,
-    this_host,
-)
+from partnerbus.store.jetstream.move import Move, Moved, begun, digest, this_host
+from partnerbus.store.jetstream.move_source import is_here, lost_its_folder, refusal, source_of
 from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
 from partnerbus.store.jetstream.replica import Replica
 from partnerbus.store.jetstream.session import Session
@@ -68,31 +63,29 @@ async def move_out(move: Move) -> Moved:
     """
     make_folder(move.folder)
     async with begun(move, is_source=False) as (mark, session):
-        return await _MoveOut(move, session, await _source(session)).run(mark)
+        return await _MoveOut(move, session, await source_of(move, session, mark)).run(mark)
 
 
 async def discard_out(move: Move) -> None:
-    """Give up moving the cluster's store to the folder: what is there goes, the cluster is as before."""
+    """Give up moving the cluster's store to the folder: what is there goes, the cluster is as before.
+
+    So it is if the folder was lost. What was finished stays; see `move_source.reopen`.
+    """
+    make_folder(move.folder)
     async with begun(move, is_source=False) as (mark, session):
-        if mark is None:
-            raise ConfigurationError(f"Nothing is being moved to {move.folder}.")
-        stream = await _source(session)
-        is_ours = stream.mark is not None and stream.mark.id == mark.id
-        if is_ours and stream.mark is not None and stream.mark.finished_at is not None:
-            raise ConfigurationError(f"{move.url} was moved already: run `{mark.command}` once more.")
+        stream = await source_of(move, session, mark)
+        theirs = stream.mark
+        if mark is None and not lost_its_folder(move, theirs):
+            why = "." if theirs is None else f": {refusal(move, stream, theirs)}"
+            raise ConfigurationError(f"Nothing is being moved to {move.folder}{why}")
+        is_ours = theirs is not None and (mark is None or theirs.id == mark.id)
+        if is_ours and theirs is not None and theirs.finished_at is not None:
+            raise ConfigurationError(f"{move.url} was moved already: run `{theirs.command}` once more.")
         for name in (DATABASE, DRAFT, TABLES, FETCHED):
             remove_tables(move.folder / name)
         if is_ours:
             await stream.set_mark(None)
         remove_mark(move.folder)
-
-
-async def _source(session: Session) -> Stream:
-    stream = await Stream.find(session)
-    if stream is None:
-        raise ConfigurationError(f"{session.cluster} has no store of that name.")
-    stream.check()
-    return stream
 
 
 class _MoveOut:
@@ -104,13 +97,17 @@ class _MoveOut:
         self._tables = move.folder / TABLES
 
     async def run(self, mark: Mark | None) -> Moved:
+        if mark is None and lost_its_folder(self._move, self._stream.mark):
+            await self._stream.set_mark(None)
         theirs = self._stream.mark
         if theirs is not None and (mark is None or theirs.id != mark.id):
             if mark is None and self._is_done(theirs):
                 return Moved(finished_at=theirs.finished_at)
-            raise ConfigurationError(theirs.refusal(f"The stream {self._stream.name} of {self._move.url}"))
+            raise ConfigurationError(refusal(self._move, self._stream, theirs))
         if mark is None:
             mark = self._begin()
+        elif theirs is None:
+            self._check_not_taken_back()
         copy_key_file(self._move.key, self._move.folder)
         if theirs is not None and theirs.finished_at is not None:
             return self._open(Moved(finished_at=theirs.finished_at))
@@ -133,9 +130,16 @@ class _MoveOut:
 
     def _is_done(self, theirs: Mark) -> bool:
         """Whether the store was moved to this very folder."""
-        folder = self._move.folder
-        is_here = (theirs.target, theirs.host) == (str(folder.absolute()), this_host())
-        return is_here and theirs.finished_at is not None and (folder / DATABASE).exists()
+        is_whole = theirs.finished_at is not None and (self._move.folder / DATABASE).exists()
+        return is_whole and is_here(self._move, theirs)
+
+    def _check_not_taken_back(self) -> None:
+        """Never write over a whole store: the stream may have been put back to what it was before."""
+        if (file := self._move.folder / DATABASE).exists():
+            raise ConfigurationError(
+                f"{file} is whole, but {self._move.url} knows of no move to it any more: run this with "
+                f"--discard to throw {DATABASE} away, or remove moving.* beside it to use that"
+            )
 
     def _begin(self) -> Mark:
         folder = self._move.folder
@@ -147,6 +151,7 @@ class _MoveOut:
             target=str(folder.absolute()),
             host=this_host(),
             is_source=False,
+            stream=self._stream.id,
         )
         write_mark(folder, mark)
         self._move.failpoints.hit(Failpoint.MIGRATE_MARKED)
