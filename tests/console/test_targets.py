@@ -1,6 +1,7 @@
 """Connections, API destinations and webhooks on the pages: made, judged, changed, taken away."""
 
 from datetime import timedelta
+from typing import Any
 
 from partnerbus.model.resources import FailingTarget
 from partnerbus.testing.receiver import Respond
@@ -75,6 +76,41 @@ async def test_a_connection_that_is_refused_says_why_and_is_mended(desk: Desk) -
         assert (refused.status, "AuthParameters must hold" in refused.words) == (400, True)
         page = await ann.submit(f"{at}?arn={arn}", at, connection=arn, do="delete")
         assert "The connection crm is deleted." in page.words
+
+
+async def test_saving_a_connection_as_it_is_authorized_does_not_authorize_it_anew(desk: Desk) -> None:
+    token = Respond(body=b'{"access_token": "t", "expires_in": 36000}')
+    desk.receiver.script("/token", token, token)
+    oauth = {"url": f"{desk.receiver.url}/token", "method": "POST", "user": "client-7"}
+    at = f"{CONNECTIONS}/connection"
+    async with visitor(desk, ANN) as ann:
+
+        async def save(**fields: str) -> Any:
+            await desk.advance(timedelta(seconds=1))
+            given = {"connection": arn, "do": "save", "type": "OAUTH_CLIENT_CREDENTIALS"} | oauth | fields
+            assert "The connection crm is changed." in (await ann.submit(f"{at}?arn={arn}", at, **given)).words
+            return await _run(desk.client(ANN).describe_connection, Name="crm")
+
+        arn = arn_of(await make_connection(ann, "OAUTH_CLIENT_CREDENTIALS", name="crm", **oauth))
+        await until_it_says(ann, f"{at}?arn={arn}", "crm authorized")
+        before = await _run(desk.client(ANN).describe_connection, Name="crm")
+        for description in ("ours", ""):
+            after = await save(description=description)
+            assert (after["ConnectionState"], after.get("Description", "")) == ("AUTHORIZED", description)
+            assert after["LastAuthorizedTime"] == before["LastAuthorizedTime"]
+        assert len(await desk.receiver.received(1, "/token")) == 1
+        await save(secret="another")
+        await desk.receiver.received(2, "/token")
+
+
+async def test_the_operator_makes_nothing_for_an_account_that_does_not_exist(desk: Desk) -> None:
+    async with visitor(desk, None) as operator:
+        for account in ("1111 2222", "555555555555"):
+            page = await make_connection(operator, "API_KEY", name="shop", user="X-Key", account=account)
+            assert (page.status, f"There is no account {account}." in page.words) == (404, True)
+        assert "There are no connections" in (await operator.see(CONNECTIONS)).words
+        page = await make_connection(operator, "API_KEY", name="shop", user="X-Key", account=ANN)
+        assert "The connection shop is made." in page.words
 
 
 async def test_a_refused_connection_keeps_what_was_typed_but_the_secret(desk: Desk) -> None:

@@ -34,11 +34,13 @@ class Doorkeeper:
     def __init__(
         self,
         holder: Callable[[str], KeyHolder | None],
+        is_account: Callable[[str], bool],
         operator_token: str,
         *,
         takes_their_word: bool = False,
     ) -> None:
         self._holder = holder
+        self._is_account = is_account
         self._token = operator_token.encode()
         self._takes_their_word = takes_their_word
 
@@ -51,9 +53,13 @@ class Doorkeeper:
         expected = holder.secret if holder is not None else NOBODYS_SECRET
         if hmac.compare_digest(presented, expected.encode()) and holder is not None:
             return Badge(access_key=name)
-        if self._takes_their_word and ACCOUNT_ID.fullmatch(name) and self._is_token(presented):
+        if self._takes_word_of(name) and self._is_token(presented):
             return Badge(account=name)
         return None
+
+    def knows(self, account: str) -> bool:
+        """Whether there is such an account, or it needs none to come in as it."""
+        return self._is_account(account) or self._takes_word_of(account)
 
     def viewer(self, badge: Badge) -> Viewer | None:
         """Whose badge it is by now; None once its key was deleted."""
@@ -63,6 +69,9 @@ class Doorkeeper:
             return badge.through or OPERATOR
         holder = self._holder(badge.access_key)
         return Viewer(account=holder.account, partner=holder.partner) if holder is not None else None
+
+    def _takes_word_of(self, account: str) -> bool:
+        return self._takes_their_word and ACCOUNT_ID.fullmatch(account) is not None
 
     def _is_token(self, presented: bytes) -> bool:
         return bool(self._token) and hmac.compare_digest(presented, self._token)

@@ -26,6 +26,9 @@ V = TypeVar("V", bound=msgspec.Struct)
 ONLY_ASK = ("Describe", "List", "Test")
 """How the names of operations begin that change nothing."""
 
+MAKE = ("Create", "Put", "Start")
+"""How those begin that make something. What there is can be changed and deleted, whoever had it."""
+
 _encode = msgspec.json.encode
 
 
@@ -109,6 +112,8 @@ class Visit:
             raise Refused(400, "Say for which account.")
         if not self.viewer.is_own(account):
             raise Refused(403, "That is another account's.")
+        if operation.startswith(MAKE) and not self._parts.doorkeeper.knows(account):
+            raise Refused(404, f"There is no account {account}.")
         if self.viewer.only_looks and not operation.startswith(ONLY_ASK):
             raise Refused(403, _as_sentence(ONLY_LOOKS))
         call = Call(

@@ -135,10 +135,13 @@ class FrontAdmin:
 
 
 class FrontKeys:
-    """The keys of the inside of now; those of the next are the same."""
+    """The accounts and keys of the inside of now; those of the next are the same."""
 
     def __init__(self, inside: Callable[[], Inside]) -> None:
         self._inside = inside
 
     def holder(self, access_key: str) -> KeyHolder | None:
         return self._inside().found.accounts.holder(access_key)
+
+    def is_account(self, account: str) -> bool:
+        return self._inside().found.accounts.find(account) is not None

@@ -352,7 +352,9 @@ class Node:
             ConsoleParts(
                 admin=FrontAdmin(self._gate, self._inside),
                 face=FrontFace(self._gate, self._inside, is_edge=Role.EDGE in self._roles),
-                doorkeeper=Doorkeeper(keys.holder, self._token, takes_their_word=takes_their_word),
+                doorkeeper=Doorkeeper(
+                    keys.holder, keys.is_account, self._token, takes_their_word=takes_their_word
+                ),
                 clock=self.clock,
                 region=self.settings.region,
                 leaving=self._leaving,

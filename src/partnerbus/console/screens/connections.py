@@ -10,9 +10,10 @@ from starlette.responses import Response
 from partnerbus.api.admin.destinations import ConnectionList, ConnectionView
 from partnerbus.api.v1.connections import ChangeOutput, CreateOutput, DescribeOutput
 from partnerbus.console.door import Screen
+from partnerbus.console.forms import Form
 from partnerbus.console.refusal import Refused
 from partnerbus.console.visit import Visit
-from partnerbus.model.resources import AuthorizationType
+from partnerbus.model.resources import AuthorizationType, ConnectionState
 
 PAGE = 200
 SHOWN = ("name", "user", "url", "method", "scope", "description", "account")
@@ -69,16 +70,35 @@ async def change_connection(visit: Visit) -> Response:
 
 async def _save(visit: Visit, found: ConnectionView) -> Response:
     kind = _kind(visit.form.text("type"))
-    members = {
-        "AuthorizationType": kind.value,
-        "AuthParameters": _authorization(visit, kind),
-        "Description": visit.form.maybe("description"),
-    }
+    described = await _call(visit, "DescribeConnection", found, DescribeOutput)
     try:
-        await _call(visit, "UpdateConnection", found, ChangeOutput, members)
+        await _call(visit, "UpdateConnection", found, ChangeOutput, _changes(visit, kind, described))
     except Refused as refused:
         return await _page(visit, found, kind, refused)
     return visit.go(page_of(found.arn), f"The connection {found.name} is changed.")
+
+
+def _changes(visit: Visit, kind: AuthorizationType, described: DescribeOutput) -> Mapping[str, object]:
+    """The members that the form has in another way than the connection.
+
+    An authorization that is given is tried anew, and nothing is sent meanwhile: the one that is set and works
+    is not given again.
+    """
+    text = visit.form.text("description")
+    description = {"Description": text if text != (described.description or "") else None}
+    if described.connection_state == ConnectionState.AUTHORIZED and _is_set(visit.form, kind, described):
+        return description
+    return description | {
+        "AuthorizationType": kind.value,
+        "AuthParameters": _authorization(visit, kind),
+    }
+
+
+def _is_set(form: Form, kind: AuthorizationType, described: DescribeOutput) -> bool:
+    """Whether a form asks for the authorization that the connection has. What is left empty stays."""
+    before = _authorization_of(described)
+    given = form.given("secret", "scope", *before)
+    return kind == described.authorization_type and all(before.get(key) == given[key] for key in given)
 
 
 def _form(
@@ -115,25 +135,30 @@ def _shown(visit: Visit, described: DescribeOutput) -> Mapping[str, str]:
     """What stands in the form at first: what is set; or what was typed in, once a form was refused."""
     if visit.form.text("do"):
         return {name: visit.form.text(name) for name in SHOWN}
+    given = dict.fromkeys(SHOWN, "") | {"description": described.description or ""}
+    if visit.request.query_params.get("type", described.authorization_type) != described.authorization_type:
+        return given
+    return given | _authorization_of(described)
+
+
+def _authorization_of(described: DescribeOutput) -> dict[str, str]:
+    """What is set of the authorization, by the names of the form's fields."""
     basic, key, oauth = (
         described.auth_parameters.basic_auth_parameters,
         described.auth_parameters.api_key_auth_parameters,
         described.auth_parameters.o_auth_parameters,
     )
-    given = dict.fromkeys(SHOWN, "") | {"description": described.description or ""}
-    if visit.request.query_params.get("type", described.authorization_type) != described.authorization_type:
-        return given
     if basic is not None:
-        return given | {"user": basic.username or ""}
+        return {"user": basic.username or ""}
     if key is not None:
-        return given | {"user": key.api_key_name or ""}
+        return {"user": key.api_key_name or ""}
     if oauth is not None and oauth.client_parameters is not None:
-        return given | {
+        return {
             "user": oauth.client_parameters.client_id or "",
             "url": oauth.authorization_endpoint or "",
             "method": oauth.http_method or "",
         }
-    return given
+    return {}
 
 
 def _authorization(visit: Visit, kind: AuthorizationType) -> Mapping[str, object]:
