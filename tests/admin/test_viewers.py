@@ -1,8 +1,9 @@
 """Accounts never see each other: the table of routes is walked as every account but the one it is about."""
 
+import base64
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from partnerbus.api.admin.viewer import Viewer
 from partnerbus.model.bus_log import BusLogType
 from partnerbus.model.resources import FailingTarget
 from partnerbus.testing.receiver import Respond
-from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, Desk, _run
+from tests.admin.world import ACME, ANN, BOB, ORDERS, OTHER, SECRET, Desk, _run
 
 MARK = "confidential"
 """Stands in everything of Ann's that has a text: names, details, answers of targets."""
@@ -207,6 +208,46 @@ async def test_a_rule_on_the_bus_of_another_is_its_maker_s(desk: Desk) -> None:
     await _run(bob.delete_rule, Name="bobs", EventBusName=bus)
     left = (await desk.ask("/bus-logs", ANN)).read(BusLogRecords).records
     assert {line.message_type for line in left} == OF_EVENTS
+    await desk.advance(timedelta(seconds=1))
+    await desk.rule(ANN, "shared", "bobs", {"source": ["own"]})
+    left = (await desk.ask("/bus-logs", ANN)).read(BusLogRecords).records
+    assert {line.message_type for line in left} == OF_EVENTS
+
+
+async def test_who_gets_the_number_of_a_deleted_account_sees_nothing_of_it(desk: Desk) -> None:
+    """Events of a default bus outlive its account: it is named after the account's number."""
+    bob, name = desk.client(BOB), f"{MARK}-rule"
+    await _run(bob.update_event_bus, LogConfig=EVERYTHING)
+    desk.receiver.script("/hook", Respond(status=400, body=MARK.encode()))
+    await desk.rule(BOB, "default", name, {"source": [MARK]}, await desk.webhook(BOB, "hook"))
+    event_id = await desk.put_own(BOB, {"text": MARK}, source=MARK)
+    log = f"default:{BOB}:us-east-1"
+    start = base64.urlsafe_b64encode(json.dumps({log: 0}).encode()).decode()
+    paths: Mapping[str, Mapping[str, Any]] = {
+        "/events": {},
+        f"/events/{event_id}": {},
+        f"/events/{event_id}/trace": {},
+        "/tail": {"after": start, "wait_seconds": 0},
+        "/deliveries": {},
+        "/dead-letters": {},
+        "/bus-logs": {},
+    }
+
+    async def showing() -> set[str]:
+        return {path for path in paths if MARK.encode() in (await desk.ask(path, BOB, **paths[path])).body}
+
+    assert await showing() == set(paths)
+    await _run(bob.remove_targets, Rule=name, Ids=["1"])
+    await _run(bob.delete_rule, Name=name)
+    await desk.ask("/webhooks/hook", BOB, method="DELETE")
+    assert await showing() == set(paths)
+    assert (await desk.ask(f"/accounts/{BOB}", method="DELETE")).status == 200
+    await desk.advance(timedelta(seconds=1))
+    keys = {"access_key_id": f"KEY{BOB}", "secret_access_key": SECRET.format(BOB)}
+    assert (await desk.ask("/accounts", method="POST", body={"id": BOB} | keys)).status == 200
+    assert await showing() == set()
+    await desk.put_own(BOB, {"text": MARK})
+    assert await showing() == {"/events", "/tail"}
 
 
 def _without(body: bytes, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None) -> bytes:

@@ -188,7 +188,7 @@ async def test_an_account_is_deleted_once_it_holds_nothing(desk: Desk) -> None:
         assert (refused.status, "still holds the webhook hook" in refused.words) == (400, True)
         await desk.ask("/webhooks/hook", BOB, method="DELETE")
         page = await operator.see(f"/accounts/account?id={BOB}")
-        assert "With it go its key, the sessions that they opened, and its default bus." in page.words
+        assert "With it go its key, the sessions that they opened, its default bus, and its" in page.words
         assert (await bob.submit("", "/accounts/delete", account=BOB)).status == 403
         done = await operator.submit("", "/accounts/delete", account=BOB)
         assert f"The account {BOB} is deleted" in done.words

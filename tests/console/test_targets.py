@@ -88,7 +88,8 @@ async def test_saving_a_connection_as_it_is_authorized_does_not_authorize_it_ane
         async def save(**fields: str) -> Any:
             await desk.advance(timedelta(seconds=1))
             given = {"connection": arn, "do": "save", "type": "OAUTH_CLIENT_CREDENTIALS"} | oauth | fields
-            assert "The connection crm is changed." in (await ann.submit(f"{at}?arn={arn}", at, **given)).words
+            page = await ann.submit(f"{at}?arn={arn}", at, **given)
+            assert "The connection crm is changed." in page.words
             return await _run(desk.client(ANN).describe_connection, Name="crm")
 
         arn = arn_of(await make_connection(ann, "OAUTH_CLIENT_CREDENTIALS", name="crm", **oauth))

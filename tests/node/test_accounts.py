@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from partnerbus.engine.accounts import (
@@ -16,9 +17,10 @@ from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.kernel.secrets import SecretBox
+from partnerbus.model.resources import Archive, Replay, ReplayState, Rule, RuleState
 from partnerbus.node.folder import DataFolder, opened
 
-ACCOUNT = "111122223333"
+ACCOUNT, OTHER = "111122223333", "999900000001"
 PAIR = KeyPair(id="AKIDEXAMPLE", secret="wJalrXUtnFEMI")
 
 
@@ -71,6 +73,56 @@ async def test_a_key_added_while_its_account_is_deleted_does_not_outlive_it(foun
     await asyncio.gather(accounts.rotate(ACCOUNT), deleting, return_exceptions=True)
     assert accounts.find(ACCOUNT) is None
     assert accounts.keys(ACCOUNT) == []
+
+
+async def test_what_goes_on_without_its_account_keeps_it_from_being_deleted(found):
+    await found.accounts.create(ACCOUNT)
+    now = ManualClock().now()
+    archive = Archive(
+        account=ACCOUNT,
+        region="us-east-1",
+        name="all",
+        bus="orders",
+        bus_log="1",
+        log="archive@1",
+        since=0,
+        created_at=now,
+    )
+    replay = Replay(
+        account=ACCOUNT,
+        region="us-east-1",
+        name="again",
+        archive="all",
+        archive_log="archive@1",
+        bus="orders",
+        log="replay@1",
+        until=1,
+        window_start_at=now,
+        window_end_at=now,
+        started_at=now,
+    )
+    rule = Rule(
+        account=OTHER,
+        region="us-east-1",
+        bus="shared",
+        name="mine",
+        state=RuleState.ENABLED,
+        created_by=ACCOUNT,
+        created_at=now,
+    )
+    for held, words in (
+        (archive, "the archive all"),
+        (replay, "the replay again"),
+        (rule, f"the rule mine on the bus shared of {OTHER}"),
+    ):
+        await found.catalog.create(held)
+        assert found.accounts.held_by(ACCOUNT) == [words]
+        with pytest.raises(AccountRefused, match=f"still holds {words}; delete these first"):
+            await found.accounts.delete(ACCOUNT)
+        await found.catalog.remove(held)
+    await found.catalog.create(msgspec.structs.replace(replay, state=ReplayState.COMPLETED))
+    await found.accounts.delete(ACCOUNT)
+    assert found.catalog.get(Replay, replay.key) is None
 
 
 async def test_what_exists_is_not_made_again(found):

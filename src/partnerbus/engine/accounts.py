@@ -8,7 +8,8 @@ An account is deleted together with its keys, but only once it holds nothing els
 that nobody can call for would go on delivering, unseen. A partner's sources belong to the domain, not to
 the account, so deleting a publishing account touches none of them; nor does an offered source, which is
 its partner's until the customer has made a bus of it. The default bus, which nobody can delete, goes with
-its account.
+its account, and so do replays that have ended. What is still stored of the default bus's events stays until
+it is trimmed: whoever shows it has to see that it is older than an account which got the same number since.
 """
 
 import re
@@ -29,9 +30,11 @@ from partnerbus.model.resources import (
     Account,
     AnyResource,
     ApiDestination,
+    Archive,
     Connection,
     EventBus,
     GlobalEndpoint,
+    Replay,
     Rule,
     Webhook,
     access_key_key,
@@ -168,6 +171,8 @@ class Accounts:
         await self._delete_keys(account)
         for bus in list(self._catalog.list(EventBus, f"bus:{account}:")):
             await self._catalog.remove(bus)
+        for replay in list(self._catalog.list(Replay, f"replay:{account}:")):
+            await self._catalog.remove(replay)
         await self._catalog.remove(found)
         await self._delete_keys(account)  # one that was added in between
 
@@ -226,8 +231,8 @@ class Accounts:
         for bus in self._catalog.list(EventBus, f"bus:{account}:"):
             if bus.name != DEFAULT_BUS:
                 yield f"the bus {bus.name}"
-        for rule in self._catalog.list(Rule, f"rule:{account}:"):
-            yield f"the rule {rule.name}"
+        yield from self._rules_of(account)
+        yield from self._kept_for(account)
         for connection in self._catalog.list(Connection, f"connection:{account}:"):
             yield f"the connection {connection.name}"
         for destination in self._catalog.list(ApiDestination, f"api-destination:{account}:"):
@@ -236,6 +241,21 @@ class Accounts:
             yield f"the webhook {webhook.name}"
         for endpoint in self._catalog.list(GlobalEndpoint, f"endpoint:{account}:"):
             yield f"the global endpoint {endpoint.name}"
+
+    def _rules_of(self, account: str) -> Iterator[str]:
+        """Those on its buses, and those that it made on the buses of others."""
+        for rule in self._catalog.list(Rule, "rule:"):
+            if rule.account == account:
+                yield f"the rule {rule.name}"
+            elif rule.created_by == account:
+                yield f"the rule {rule.name} on the bus {rule.bus} of {rule.account}"
+
+    def _kept_for(self, account: str) -> Iterator[str]:
+        for archive in self._catalog.list(Archive, f"archive:{account}:"):
+            yield f"the archive {archive.name}"
+        for replay in self._catalog.list(Replay, f"replay:{account}:"):
+            if replay.is_active:
+                yield f"the replay {replay.name}"
 
     def _forget_secret(self, _key: str, before: AnyResource | None, _after: AnyResource | None) -> None:
         if isinstance(before, AccessKey):

@@ -6,7 +6,7 @@ from datetime import datetime
 import msgspec
 
 from partnerbus.api.admin.request import AdminServices
-from partnerbus.api.admin.sight_events import EventSight, read_sound
+from partnerbus.api.admin.sight_events import EVER, EventSight, read_sound
 from partnerbus.engine.tallies import Minute, Tally
 from partnerbus.kernel.ids import derived_id
 from partnerbus.model.arns import Arn
@@ -141,6 +141,7 @@ class _Judge:
     def __init__(self, services: AdminServices, sight: EventSight) -> None:
         self._sight = sight
         self._viewer = sight.viewer
+        self._since = sight.since or EVER
         self._makers: dict[str, str] = {}
         self._is_own_log: dict[str, bool] = {}
         if not self._viewer.is_operator:
@@ -157,10 +158,11 @@ class _Judge:
         return self._viewer.is_own(maker) if maker is not None else self._is_left_over(delivery)
 
     def _is_left_over(self, delivery: Delivery) -> bool:
-        """Whether both ends of a delivery whose rule is gone are the viewer's."""
+        """Whether both ends of a delivery whose rule is gone are the viewer's, and were so then."""
         arn = Arn.parse(delivery.lane)
         is_own_target = arn is not None and self._viewer.is_own(arn.account)
-        return is_own_target and self._owns(delivery.log)
+        stored_at = delivery.record.stored_at if delivery.record is not None else delivery.owed_at
+        return is_own_target and stored_at >= self._since and self._owns(delivery.log)
 
     def _owns(self, log: str) -> bool:
         if log not in self._is_own_log:

@@ -53,6 +53,12 @@ class RegistrySight:
     def now(self) -> datetime:
         return self._services.clock.now()
 
+    @property
+    def since(self) -> datetime | None:
+        """When the viewer's account was made. What is older is of whoever had its number before."""
+        found = self._services.accounts.find(self.viewer.account) if self.viewer.account is not None else None
+        return found.created_at if found is not None else None
+
     def timeout(self, duration: timedelta) -> AbstractAsyncContextManager[object]:
         """As the clock's."""
         return self._services.clock.timeout(duration)
