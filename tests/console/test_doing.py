@@ -127,7 +127,7 @@ async def test_accounts_and_keys_are_the_operators(desk: Desk) -> None:
         secret = made.words.partition("Secret access key ")[2].partition(" ")[0]
         key = made.words.partition("Access key id ")[2].partition(" ")[0]
         assert secret not in (await operator.see("/accounts")).text
-        async with Visitor(desk) as partner:
+        async with Visitor(desk.node.url, desk.node.operator_token) as partner:
             assert "Partner" in (await partner.try_to_sign_in(key, secret)).words
             done = await operator.submit(
                 "/accounts", "/accounts/keys/delete", account="121212121212", key=key

@@ -208,7 +208,7 @@ async def test_a_session_opens_nothing_but_the_console(desk: Desk, path: str) ->
 
 async def test_nothing_is_shown_to_strangers(desk: Desk) -> None:
     event_id = await make_trouble(desk)
-    async with Visitor(desk) as stranger:
+    async with Visitor(desk.node.url, desk.node.operator_token) as stranger:
         for path in (
             "",
             "/",

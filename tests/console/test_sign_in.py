@@ -27,7 +27,7 @@ async def test_each_role_signs_in_and_out(desk: Desk, account: str | None, role:
 
 
 async def test_the_cookie_is_for_our_pages_alone(desk: Desk) -> None:
-    async with Visitor(desk) as somebody:
+    async with Visitor(desk.node.url, desk.node.operator_token) as somebody:
         token = (await somebody.see("/sign-in")).form_token
         answer = await somebody.send(
             "/sign-in",
@@ -56,7 +56,7 @@ async def test_the_cookie_is_for_our_pages_alone(desk: Desk) -> None:
     ],
 )
 async def test_a_wrong_key_is_refused_and_not_shown(desk: Desk, name: str, secret: str) -> None:
-    async with Visitor(desk) as somebody:
+    async with Visitor(desk.node.url, desk.node.operator_token) as somebody:
         answer = await somebody.try_to_sign_in(name, secret)
         assert answer.status == 403
         assert WRONG in answer.words
@@ -66,7 +66,7 @@ async def test_a_wrong_key_is_refused_and_not_shown(desk: Desk, name: str, secre
 
 
 async def test_attempts_are_limited_until_their_time_has_passed(desk: Desk) -> None:
-    async with Visitor(desk) as somebody:
+    async with Visitor(desk.node.url, desk.node.operator_token) as somebody:
         for _ in range(FAILURES_OF_ONE_NAME):
             assert (await somebody.try_to_sign_in(f"KEY{ANN}", "wrong")).status == 403
         answer = await somebody.sign_in(ANN)
@@ -88,7 +88,7 @@ async def test_a_session_ends_with_its_time_and_with_its_key(desk: Desk) -> None
 
 
 async def test_somebody_gets_where_they_wanted_to_go_and_nowhere_else(desk: Desk) -> None:
-    async with Visitor(desk) as somebody:
+    async with Visitor(desk.node.url, desk.node.operator_token) as somebody:
         wanted = await somebody.see("/events?source=a%20b")
         assert 'name="next" value="/console/events?source=a%20b"' in wanted.text
         for there, path in (
@@ -152,7 +152,10 @@ async def test_every_answer_forbids_what_pages_do_not_need(desk: Desk) -> None:
 
 
 async def test_without_signatures_an_account_comes_in_with_the_operators_token(tmp_path: Path) -> None:
-    async with open_desk(tmp_path / "data", auth=AuthMode.NONE) as desk, Visitor(desk) as somebody:
+    async with (
+        open_desk(tmp_path / "data", auth=AuthMode.NONE) as desk,
+        Visitor(desk.node.url, desk.node.operator_token) as somebody,
+    ):
         assert (await somebody.try_to_sign_in("123456789012", "any")).status == 403
         page = await somebody.try_to_sign_in("123456789012", desk.node.operator_token)
         assert (page.status, "123456789012" in page.words) == (200, True)

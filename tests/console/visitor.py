@@ -35,11 +35,11 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Visitor:
-    """Cookies are kept, redirects followed."""
+    """Cookies are kept, redirects followed. `token` is the operator's."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._url = desk.node.url
-        self._token = desk.node.operator_token
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url
+        self._token = token
         self._session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 
     async def __aenter__(self) -> Self:
@@ -95,7 +95,7 @@ class Visitor:
 @asynccontextmanager
 async def visitor(desk: Desk, account: str | None) -> AsyncIterator[Visitor]:
     """Somebody who is signed in."""
-    async with Visitor(desk) as found:
+    async with Visitor(desk.node.url, desk.node.operator_token) as found:
         assert (await found.sign_in(account)).status == 200
         yield found
 

@@ -11,11 +11,13 @@ from partnerbus.kernel.ids import Ids
 from partnerbus.model.delivery import NewRecord
 from partnerbus.model.event import Event, event_time
 from partnerbus.model.resources import default_log
+from partnerbus.node.folder import DataFolder
 from partnerbus.store.embedded import EmbeddedStore
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Receiver, Respond
 from partnerbus.testing.server_process import ServerProcess
 from partnerbus.testing.wire import Wire
+from tests.console.visitor import Visitor
 from tests.edge.world import until
 from tests.node.deliver import CUSTOMER, OPEN, deliver_to
 
@@ -23,6 +25,7 @@ pytestmark = [pytest.mark.fault, pytest.mark.slow]
 
 REGION = "us-east-1"
 
+WHAT_IT_MEANS = "the disk has changed what was put, so it is not shown, and nobody gets it."
 STORED, CHANGED = "the seventh of ten", "the seventy of ten"
 
 
@@ -103,6 +106,15 @@ async def store_unrouted(data: Path, *texts: str) -> list[str]:
     return [event_id for event_id, _ in drawn]
 
 
+async def console_events(server: ServerProcess) -> str:
+    """What the operator reads on the console's page of events."""
+    found = DataFolder(server.data).read_operator()
+    assert found is not None
+    async with Visitor(server.url, found.token) as operator:
+        await operator.sign_in(None)
+        return (await operator.see("/events")).words
+
+
 async def test_an_event_that_changed_before_it_was_routed_is_named_and_the_others_arrive(
     tmp_path: Path,
 ) -> None:
@@ -131,6 +143,9 @@ async def test_an_event_that_changed_before_it_was_routed_is_named_and_the_other
                 assert [event.id for event in found.events[-3:-1]] == [behind, before]
                 assert len(found.events) == 4 + start
                 assert [each.event_id for each in found.damaged] == [damaged]
+                assert f"One stored event is damaged: {WHAT_IT_MEANS} {damaged}" in await console_events(
+                    server
+                )
         assert log.read_text().count("stored event damaged, not routed") == 1
         assert not any(CHANGED.encode() in request.body for request in receiver.requests)
 
