@@ -140,6 +140,47 @@ async def test_the_key_of_a_node_is_not_overwritten(tmp_path: Path) -> None:
     assert (tmp_path / "node" / KEY).read_text() == "another"
 
 
+async def test_no_key_is_made_for_a_move_that_goes_on(tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    await full_store(old)
+    with nats_server(tmp_path) as nats:
+        assert (await migrate(old, nats.url, kill_at=Failpoint.MIGRATE_MARKED)).status == -signal.SIGKILL
+        key = (old / KEY).rename(tmp_path / "away")
+        done = await migrate(old, nats.url, "--data", str(tmp_path / "node"))
+        assert is_one_sentence(done.err), done.err
+        assert f"{old / KEY} is not there" in done.err
+        assert not (old / KEY).exists()
+        key.rename(old / KEY)
+        assert (await migrate(old, nats.url)).status == 0
+
+
+async def test_folders_that_take_no_key(tmp_path: Path) -> None:
+    old, node = tmp_path / "old", make_folder(tmp_path / "node")
+    await full_store(old)
+    with nats_server(tmp_path) as nats:
+        done = await migrate(old, nats.url, "--data", str(old))
+        assert is_one_sentence(done.err), done.err
+        assert "a node needs another one" in done.err
+        (node / KEY).mkdir()
+        done = await migrate(old, nats.url, "--data", str(node))
+        assert is_one_sentence(done.err), done.err
+        assert f"{node / KEY} cannot be read" in done.err
+        (node / KEY).rmdir()
+        (node / "secret.draft").mkdir()  # where the key is written first
+        done = await migrate(old, nats.url, "--data", str(node))
+        assert done.err.count("Error: ") == 1, done.err
+        assert "Traceback" not in done.err
+        assert f"{nats.url} is the store now, but {node / KEY} cannot be written" in done.err
+        (node / "secret.draft").rmdir()
+        assert (await migrate(old, nats.url, "--data", str(node))).status == 0
+        assert (node / KEY).read_bytes() == (old / KEY).read_bytes()
+        (make_folder(tmp_path / "new") / KEY).write_text("another")
+        (tmp_path / "new" / KEY).chmod(0o600)
+        done = await migrate(nats.url, tmp_path / "new")
+        assert is_one_sentence(done.err), done.err
+        assert "is not a key file" in done.err
+
+
 async def test_a_store_with_secrets_of_another_key_is_not_moved(tmp_path: Path) -> None:
     old = tmp_path / "old"
     assert (await partnerbus("account", "create", "111122223333", "--data", str(old))).status == 0

@@ -10,7 +10,7 @@ import pytest
 from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.model.delivery import NewRecord
 from partnerbus.store.jetstream import JetStreamStore
-from partnerbus.store.jetstream.copies import Shelf
+from partnerbus.store.jetstream.shelf import Shelf
 from partnerbus.store.protocol import START
 from partnerbus.testing.store_contract.world import make_event
 from tests.store.nats_servers import NatsServer, nats_server
@@ -64,7 +64,7 @@ async def test_what_was_left_of_a_copy_is_taken_away(nodes: Nodes, monkeypatch: 
     await append(a, 3)
     await copies.look()
     assert f"{parts}.left" in await copies._shelf._subjects("C")  # somebody may be at it
-    monkeypatch.setattr("partnerbus.store.jetstream.copies.LEFT_AFTER", timedelta(0))
+    monkeypatch.setattr("partnerbus.store.jetstream.shelf.LEFT_AFTER", timedelta(0))
     await append(a, 4)
     await copies.look()
     assert f"{parts}.left" not in await copies._shelf._subjects("C")

@@ -308,7 +308,9 @@ async def test_a_damaged_event_is_not_moved(old: Path, url: str) -> None:
         connection.execute(
             "UPDATE records SET body = x'00' WHERE position IN (SELECT max(position) FROM records)"
         )
-    with pytest.raises(StoreUnavailable, match=r"The event at position .* is damaged"):
+    with pytest.raises(
+        StoreUnavailable, match=r"The event [0-9a-f-]{36} at position \d+ of \w+ is damaged in "
+    ):
         await move_in(make_move(old, url))
     assert MARK not in names_in(old)
     assert "error" in await ask(url, f"STREAM.INFO.{url.rpartition('/')[2]}")
@@ -379,6 +381,17 @@ async def test_copies_of_a_store_that_is_gone_are_in_the_way(old: Path, tmp_path
     await shelf.put(f"{7:020}", b"somebody's")
     with pytest.raises(ConfigurationError, match=f"`nats stream rm OBJ_{name}-copies`"):
         await move_in(make_move(old, url))
+    assert MARK not in names_in(old)
+    with pytest.raises(ConfigurationError, match="Nothing is being moved"):
+        await discard_in(make_move(old, url))
+    assert (await shelf.get(f"{7:020}")).data == b"somebody's"
+    await client.jetstream().delete_object_store(f"{name}-copies")
+    with pytest.raises(FailpointError):
+        await move_in(make_move(old, url, Failpoint.MIGRATE_COPIED))
+    shelf = await client.jetstream().object_store(f"{name}-copies")
+    await shelf.put(f"{7:020}", b"somebody's")
+    await discard_in(make_move(old, url))
+    assert (await shelf.get(f"{7:020}")).data == b"somebody's"
     await client.jetstream().delete_object_store(f"{name}-copies")
     await client.close()
     assert all_same(await move_in(make_move(old, url)))

@@ -1,7 +1,9 @@
 """One end of a move to a folder is lost: the other one is neither locked out nor lost, too."""
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
 
@@ -12,7 +14,7 @@ from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.kernel.failpoints import Failpoint, FailpointError
 from partnerbus.store.embedded.mark import MARK
 from partnerbus.store.jetstream.move_in import move_in
-from partnerbus.store.jetstream.move_out import discard_out, move_out
+from partnerbus.store.jetstream.move_out import FETCHED, discard_out, move_out
 from partnerbus.store.jetstream.move_source import reopen
 from partnerbus.testing.store_contract.world import fill
 from tests.store.moving import KEY, dump, full_store, make_folder, make_move, names_in
@@ -133,6 +135,18 @@ async def test_a_store_that_was_moved_away_is_one_again(new: Path, tmp_path: Pat
     await reopen(make_move(new, url), written(refused))
     await store.close()
     await serve_once(tmp_path, url)
+
+
+async def test_what_a_killed_run_left_open_is_no_part_of_what_the_next_one_fetches(
+    new: Path, tmp_path: Path, url: str
+) -> None:
+    await interrupt(new, url, Failpoint.MIGRATE_MARKED)
+    with closing(sqlite3.connect(shutil.copy(tmp_path / "old" / "partnerbus.db", tmp_path))) as connection:
+        with connection:
+            connection.execute("UPDATE cursors SET position = position + 1")
+        shutil.copy(tmp_path / "partnerbus.db-wal", new / f"{FETCHED}-wal")
+    assert all_same(await move_out(make_move(new, url)))
+    assert dump(new / "partnerbus.db") == dump(tmp_path / "old" / "partnerbus.db")
 
 
 # -- the stream is lost ------------------------------------------------------------------------------------

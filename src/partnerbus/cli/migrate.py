@@ -16,7 +16,7 @@ from partnerbus.cli.serve import setting_option
 from partnerbus.kernel.clock import SystemClock
 from partnerbus.kernel.errors import ConfigurationError
 from partnerbus.kernel.failpoints import Failpoints
-from partnerbus.kernel.secrets import SecretBox, copy_key_file
+from partnerbus.kernel.secrets import copy_key_file
 from partnerbus.kernel.telemetry import make_log
 from partnerbus.node.folder import DataFolder, opened
 from partnerbus.node.load_settings import load_settings
@@ -147,7 +147,7 @@ def _move(settings: Settings, folder: Path, key: Path) -> "Move":
 
     return Move(
         folder=folder,
-        cluster=cluster_settings(settings, lambda: SecretBox.from_file(key).fingerprint),
+        cluster=cluster_settings(settings, lambda: DataFolder(key.parent).secret_box().fingerprint),
         url=without_secrets(settings.store),
         key=key,
         failpoints=Failpoints.from_environment(),
@@ -162,30 +162,49 @@ def _move(settings: Settings, folder: Path, key: Path) -> "Move":
 async def _to_cluster(move: "Move", data: Path | None) -> "Moved":
     from partnerbus.store.jetstream.move_in import move_in
 
+    if not (move.folder / DATABASE).exists():
+        raise ConfigurationError(f"There is no store in {move.folder}.")
+    if not move.key.exists():
+        raise ConfigurationError(f"{move.key} is not there, and without it nobody reads the store's secrets")
     if data is not None:
         _check_key(move, data)
     if read_mark(move.folder) is None:
         await _check_source(move)
     moved = await move_in(move)
     if data is not None and moved.finished_at is not None:
-        copy_key_file(move.key, data)
+        _give_key(move, data)
     return moved
 
 
 def _check_key(move: "Move", data: Path) -> None:
+    if data.resolve() == move.folder.resolve():
+        raise ConfigurationError(
+            f"{data} is the folder that is moved: a node needs another one, name it with --data"
+        )
     make_folder(data)
-    if (data / KEY).exists() and (data / KEY).read_bytes().strip() != move.key.read_bytes().strip():
+    try:
+        theirs = (data / KEY).read_bytes() if (data / KEY).exists() else None
+        ours = move.key.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename or data} cannot be read: {error.strerror}") from None
+    if theirs is not None and theirs.strip() != ours.strip():
         raise ConfigurationError(f"{data / KEY} is another key file than {move.key}: name an empty folder")
+
+
+def _give_key(move: "Move", data: Path) -> None:
+    try:
+        copy_key_file(move.key, data)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{move.url} is the store now, but {data / KEY} cannot be written: {error.strerror}; "
+            f"copy {move.key} there"
+        ) from None
 
 
 async def _check_source(move: "Move") -> None:
     """Open the store once, as a server that starts does: what a crash left is mended, its key tried."""
     from partnerbus.store.jetstream.move import lock
 
-    if not (move.folder / DATABASE).exists():
-        raise ConfigurationError(f"There is no store in {move.folder}.")
-    if not move.key.exists():
-        raise ConfigurationError(f"{move.key} is not there, and without it nobody reads the store's secrets")
     lock(move.folder).release()
     async with opened(DataFolder(move.folder), SystemClock(), Failpoints()) as found:
         if isinstance(found.store, EmbeddedStore) and found.store.damage is not None:

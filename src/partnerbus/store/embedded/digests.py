@@ -10,7 +10,7 @@ import msgspec
 
 from partnerbus.kernel.errors import StoreUnavailable
 from partnerbus.store.embedded.database import connect, translated
-from partnerbus.store.embedded.records import checksum
+from partnerbus.store.embedded.records import checksum, event_id
 
 NODE_TABLES = frozenset({"journal", "nodes"})
 """What the tables of a node of a cluster have beside those of every store."""
@@ -83,9 +83,18 @@ def _digest(connection: sqlite3.Connection, table: str, advance: Callable[[int],
 
 
 def _check_events(connection: sqlite3.Connection, path: Path) -> None:
-    for position, body, expected in connection.execute("SELECT position, body, checksum FROM records"):
+    for position, log, body, expected in connection.execute(
+        "SELECT position, log, body, checksum FROM records ORDER BY position"
+    ):
         if checksum(position, body) != expected:
-            raise StoreUnavailable(f"The event at position {position} is damaged in {path}.")
+            raise StoreUnavailable(_damaged(connection, position, log, path))
+
+
+def _damaged(connection: sqlite3.Connection, position: int, log: int, path: Path) -> str:
+    found = connection.execute("SELECT name FROM logs WHERE id = ?", (log,)).fetchone()
+    name = found[0] if found is not None else f"log {log}"
+    event = f"event {known}" if (known := event_id(connection, position)) is not None else "event"
+    return f"The {event} at position {position} of {name} is damaged in {path}."
 
 
 def compare(source: Sequence[TableDigest], target: Sequence[TableDigest]) -> Sequence[Compared]:

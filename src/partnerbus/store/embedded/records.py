@@ -82,13 +82,13 @@ def sound_records(
             record = make_record(log, row)
         except msgspec.DecodeError:
             if is_first:
-                raise EventDamaged(log, row[0], _event_id(connection, row[0])) from None
+                raise EventDamaged(log, row[0], event_id(connection, row[0])) from None
             return
         is_first = False
         yield record
 
 
-def _event_id(connection: sqlite3.Connection, position: int) -> str | None:
+def event_id(connection: sqlite3.Connection, position: int) -> str | None:
     """The id of the event at `position` without its body; None for a copy, which is stored by another one."""
     found = connection.execute(
         "SELECT r.dedup_id FROM records r JOIN logs l ON l.id = r.log "

@@ -7,9 +7,9 @@ from secrets import token_hex
 
 from partnerbus.kernel.errors import ConfigurationError, StoreUnavailable
 from partnerbus.kernel.telemetry import Log
-from partnerbus.store.jetstream.copies import Shelf
 from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
 from partnerbus.store.jetstream.session import ApiError, Session
+from partnerbus.store.jetstream.shelf import Shelf
 from partnerbus.store.jetstream.stream import MOVED_IN, Stream, StreamState
 
 NODE = "node"

@@ -25,7 +25,6 @@ from partnerbus.kernel.failpoints import Failpoint
 from partnerbus.store.embedded.database import DATABASE, prepare, translated
 from partnerbus.store.embedded.digests import compare
 from partnerbus.store.embedded.mark import Mark, remove_mark, write_mark
-from partnerbus.store.jetstream.copies import Shelf, copy_name
 from partnerbus.store.jetstream.move import (
     Move,
     Moved,
@@ -36,6 +35,7 @@ from partnerbus.store.jetstream.move import (
 from partnerbus.store.jetstream.parts import Parts
 from partnerbus.store.jetstream.read_model import remove_tables
 from partnerbus.store.jetstream.session import Session
+from partnerbus.store.jetstream.shelf import Shelf, bucket_of, copy_name, sequences_in
 from partnerbus.store.jetstream.stream import MOVED_IN, Stream, is_taken
 
 PART_BYTES = 512 * 1024
@@ -70,7 +70,8 @@ async def discard_in(move: Move) -> None:
         if mark.finished_at is not None or (is_there and not _is_being_filled(stream, mark)):
             raise ConfigurationError(f"{move.folder} was moved already: {move.url} is the store now.")
         if stream is not None and is_there:
-            await Shelf(session, stream).remove()
+            if not await _others_copies(session):
+                await Shelf(session, stream).remove()
             await stream.remove()
         remove_tables(move.folder / CHECKED)
         remove_mark(move.folder)
@@ -79,6 +80,12 @@ async def discard_in(move: Move) -> None:
 def _is_being_filled(stream: Stream | None, mark: Mark) -> bool:
     """Whether the stream has the mark of that move still: a later one may have moved it away."""
     return stream is not None and stream.mark is not None and stream.mark.id == mark.id
+
+
+async def _others_copies(session: Session) -> str:
+    """The object store of the copies to be, if it has what no move has put there; else an empty string."""
+    bucket = bucket_of(session.cluster.name)
+    return bucket if max(await sequences_in(session, bucket), default=0) > MOVED_IN else ""
 
 
 class _MoveIn:
@@ -93,6 +100,10 @@ class _MoveIn:
             raise is_taken(self._session.cluster)
         if mark is not None and stream is not None and not _is_being_filled(stream, mark):
             return self._finish(mark, Moved())
+        if bucket := await _others_copies(self._session):
+            raise ConfigurationError(
+                f"{bucket} has copies of another store: run this again after `nats stream rm OBJ_{bucket}`"
+            )
         await asyncio.to_thread(self._settle)
         source = await asyncio.to_thread(digest, self._path, self._move.show, "Reading")
         if mark is None:
@@ -100,11 +111,6 @@ class _MoveIn:
         if stream is None:
             stream = await self._make(mark)
         shelf = Shelf(self._session, stream)
-        if await shelf.newest() > MOVED_IN:
-            raise ConfigurationError(
-                f"{shelf.bucket} has copies of another store: run this again after "
-                f"`nats stream rm OBJ_{shelf.bucket}`"
-            )
         await shelf.make()
         parts = Parts(self._session, shelf.bucket, mark.id)
         await self._send(parts, mark)

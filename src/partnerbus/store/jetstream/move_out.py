@@ -37,12 +37,18 @@ from partnerbus.store.embedded.database import (
 from partnerbus.store.embedded.digests import NODE_TABLES, compare
 from partnerbus.store.embedded.mark import Mark, remove_mark, sync_names, write_mark
 from partnerbus.store.jetstream.catching_up import leads_on
-from partnerbus.store.jetstream.copies import Shelf
 from partnerbus.store.jetstream.move import Move, Moved, begun, digest, this_host
 from partnerbus.store.jetstream.move_source import is_here, lost_its_folder, refusal, source_of
-from partnerbus.store.jetstream.read_model import ReadModel, adopt_tables, open_tables, remove_tables
+from partnerbus.store.jetstream.read_model import (
+    ReadModel,
+    adopt_tables,
+    open_tables,
+    remove_tables,
+    was_left_open,
+)
 from partnerbus.store.jetstream.replica import Replica
 from partnerbus.store.jetstream.session import Session
+from partnerbus.store.jetstream.shelf import Shelf
 from partnerbus.store.jetstream.stream import Stream
 
 FETCHED = "moving.copy"
@@ -192,6 +198,8 @@ class _MoveOut:
 
     async def _fetch(self, sequence: int) -> None:
         fetched = self._move.folder / FETCHED
+        if was_left_open(fetched):  # then it is no part of the copy any more, and what it left spoils another
+            remove_tables(fetched)
         size = await self._shelf.size(sequence)
         with self._move.show(size, "Fetching", show_steps=False) as advance:
             await self._shelf.fetch(sequence, fetched, advance)

@@ -319,6 +319,11 @@ def condemn(path: Path, found: Exception) -> StoreUnavailable:
     )
 
 
+def was_left_open(path: Path) -> bool:
+    """Whether a process that had a file of that name open was killed."""
+    return any(path.with_name(path.name + end).exists() for end in COMPANIONS if end)
+
+
 def remove_tables(path: Path) -> None:
     """Throw the tables away."""
     for end in COMPANIONS:
