@@ -129,6 +129,24 @@ async def test_given_up(tmp_path: Path) -> None:
         assert (await partnerbus("ledger", "--data", str(tmp_path / "old"))).status == 0
 
 
+async def test_taken_back(tmp_path: Path) -> None:
+    """Whoever wants a stream again that was moved away is told the id to name."""
+    old, new, newer = tmp_path / "old", tmp_path / "new", tmp_path / "newer"
+    await full_store(old)
+    with nats_server(tmp_path) as nats:
+        assert (await migrate(old, nats.url)).status == 0
+        assert (await migrate(nats.url, new, "--data", str(old))).status == 0
+        refused = await migrate(nats.url, new, "--discard")
+        assert refused.status == 2
+        assert is_one_sentence(refused.err), refused.err
+        named = refused.err.split("run this with ")[1].split()
+        assert "name it with --from" in (await migrate(old, nats.url, *named)).err
+        assert (await migrate(nats.url, newer, "--data", str(old))).status == 2
+        assert (await migrate(nats.url, new, *named)).status == 0
+        assert (await migrate(nats.url, newer, "--data", str(old))).status == 0
+    assert dump(newer / "partnerbus.db") == dump(new / "partnerbus.db")
+
+
 async def test_the_key_of_a_node_is_not_overwritten(tmp_path: Path) -> None:
     await full_store(tmp_path / "old")
     make_folder(tmp_path / "node")
