@@ -81,7 +81,8 @@ class Traces:
         attempt = settlement.attempt
         if attempt is not None and self._wants(settlement):
             draft = ExchangeDraft(claim, subscription, attempt, kind, payload, wire)
-            self._write(draft, len(payload) + wire.size_bytes)
+            held = len(claim.record.event.detail) + len(payload) + wire.size_bytes
+            self._write(draft, held)
 
     def _wants(self, settlement: Settlement) -> bool:
         if self._level is TraceLevel.FAILURES:
