@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from partnerbus.engine.newest_first import Mark, merged, newest_first
+from partnerbus.engine.newest_first import Damaged, Found, Mark, merged, newest_first
 from partnerbus.kernel.clock import ManualClock
-from partnerbus.kernel.errors import EventDamaged
 from partnerbus.kernel.failpoints import Failpoints
 from partnerbus.model.delivery import NewRecord, Record
 from partnerbus.store.embedded import EmbeddedStore
@@ -32,13 +31,9 @@ async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[EmbeddedSto
     await store.close()
 
 
-def unexpected(found: EventDamaged) -> None:
-    raise AssertionError(found)
-
-
-async def backwards(store: EmbeddedStore, log: str, **bounds: int) -> list[Record]:
+async def backwards(store: EmbeddedStore, log: str, **bounds: int) -> list[Found]:
     (info,) = [each for each in await store.logs() if each.log == log]
-    return [record async for record in newest_first(store, info, **bounds, tell=unexpected)]
+    return [record async for record in newest_first(store, info, **bounds)]
 
 
 async def test_a_dense_log_behind_a_gap(store: EmbeddedStore) -> None:
@@ -78,22 +73,25 @@ async def test_several_logs_go_on_where_a_page_ended(store: EmbeddedStore, clock
         await clock.advance(SECOND)
     infos = [each for each in await store.logs() if each.log in ("a", "b")]
     expected = sorted(every, key=Mark.of, reverse=True)
-    assert [record async for record in merged(store, infos, tell=unexpected)] == expected
+    assert [record async for record in merged(store, infos)] == expected
     for at in range(len(expected)):
         before = Mark.of(expected[at])
-        behind = [record async for record in merged(store, infos, before=before, tell=unexpected)]
+        behind = [record async for record in merged(store, infos, before=before)]
         assert behind == expected[at + 1 :]
     since, until = expected[-1].stored_at + SECOND, expected[0].stored_at
-    found = [record async for record in merged(store, infos, since=since, until=until, tell=unexpected)]
+    found = [record async for record in merged(store, infos, since=since, until=until)]
     assert found == [record for record in expected if since <= record.stored_at < until]
 
 
 @pytest.mark.parametrize("which", [[0], [99], [50], [50, 51], [0, 10, 11, 12, 99], list(range(100))])
-async def test_what_is_damaged_is_told_of_and_the_others_are_there(
+async def test_what_is_damaged_is_told_of_in_its_place(
     tmp_path: Path, clock: ManualClock, which: list[int]
 ) -> None:
     store = await EmbeddedStore.open(tmp_path / "damaged", clock, Failpoints())
-    stored = await fill(store, 100)
+    stored = []
+    for number in range(1, 101):
+        stored += await fill(store, 1, first=number)
+        await clock.advance(SECOND)
     await store.close()
     with closing(sqlite3.connect(tmp_path / "damaged" / DATABASE)) as connection, connection:
         for at in which:
@@ -101,11 +99,31 @@ async def test_what_is_damaged_is_told_of_and_the_others_are_there(
                 "UPDATE records SET checksum = checksum + 1 WHERE position = ?", (stored[at].position,)
             )
     store = await EmbeddedStore.open(tmp_path / "damaged", clock, Failpoints())
-    (info,) = await store.logs()
-    told: set[int] = set()
-    found = [
-        record async for record in newest_first(store, info, tell=lambda damaged: told.add(damaged.position))
-    ]
-    assert found == [record for at, record in enumerate(stored) if at not in which][::-1]
-    assert told == {stored[at].position for at in which}
+    infos = await store.logs()
+    found = [each async for each in merged(store, infos)]
+    assert [Mark.of(each) for each in found] == [Mark.of(record) for record in reversed(stored)]
+    assert [99 - at for at, each in enumerate(found) if isinstance(each, Damaged)] == which[::-1]
+    for at in range(100):  # a page may end with any
+        assert [each async for each in merged(store, infos, before=Mark.of(found[at]))] == found[at + 1 :]
+    await store.close()
+
+
+@pytest.mark.parametrize("stored_at", [0, 2**62])
+async def test_a_damaged_instant_moves_nothing_out_of_its_place(
+    tmp_path: Path, clock: ManualClock, stored_at: int
+) -> None:
+    store = await EmbeddedStore.open(tmp_path / "damaged", clock, Failpoints())
+    stored = [*await fill(store, 1)]
+    await clock.advance(SECOND)
+    stored += await fill(store, 2, first=2)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / "damaged" / DATABASE)) as connection, connection:
+        connection.execute(
+            "UPDATE records SET checksum = checksum + 1, stored_at = ? WHERE position = ?",
+            (stored_at, stored[1].position),
+        )
+    store = await EmbeddedStore.open(tmp_path / "damaged", clock, Failpoints())
+    newest, damaged, oldest = [each async for each in merged(store, await store.logs())]
+    assert [newest, oldest] == [stored[2], stored[0]]
+    assert stored[0].stored_at <= damaged.stored_at <= stored[2].stored_at
     await store.close()

@@ -14,6 +14,8 @@ here stops the operation that met it. Each class's docstring is its default mess
         └── CursorMoved         somebody else has routed the log meanwhile
 """
 
+from datetime import datetime
+
 
 class PartnerbusError(Exception):
     """Something went wrong in partnerbus."""
@@ -43,9 +45,9 @@ class StoreUnavailable(StoreError):
 
 
 class EventDamaged(StoreUnavailable):
-    """A stored event is not what was stored any more."""
+    """A stored event is not what was stored any more. `stored_at` is what the disk says, right or wrong."""
 
-    def __init__(self, log: str, position: int, event_id: str | None = None) -> None:
+    def __init__(self, log: str, position: int, stored_at: datetime, event_id: str | None = None) -> None:
         name = f"event {event_id}" if event_id is not None else "event"
         super().__init__(
             f"The {name} at position {position} of {log} is damaged: it is not what was put any more, so "
@@ -53,6 +55,7 @@ class EventDamaged(StoreUnavailable):
         )
         self.log = log
         self.position = position
+        self.stored_at = stored_at
         self.event_id = event_id
 
 

@@ -11,7 +11,6 @@ from typing import Annotated
 import msgspec
 
 from partnerbus.api.admin.events import (
-    Damaged,
     DamagedView,
     EventReader,
     EventView,
@@ -24,7 +23,7 @@ from partnerbus.api.admin.patterns import read_pattern
 from partnerbus.api.admin.request import AdminRefused, Request
 from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.engine.matching import fields_of
-from partnerbus.engine.newest_first import Mark, Tell
+from partnerbus.engine.newest_first import Damaged, Found, Mark
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
 from partnerbus.model.resources import InputTransformer, Rule, RuleState, Target
@@ -110,8 +109,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """`gained` match only after, `lost` only before, `changed` at both times with another input.
 
-    What was looked at was stored from `oldest_at` to `newest_at`. `damaged` are those that cannot be read;
-    the next page may name some of them again.
+    What was looked at was stored from `oldest_at` to `newest_at`. `damaged` are those that cannot be read,
+    which are not among what was `looked_at`.
     """
 
     looked_at: int
@@ -131,10 +130,10 @@ async def run_backtest(sight: Sight, request: Request) -> BacktestResult:
     wanted = request.body_as(Backtest)
     rule = _rule(sight, wanted)
     test = _Test(sight, wanted, rule)
-    async for record in _events(sight, wanted, rule, test.damaged.meet):
-        test.look_at(record)
-        if test.looked_at == wanted.limit:
-            return test.result(text_of_mark(Mark.of(record)))
+    async for found in _events(sight, wanted, rule):
+        test.meet(found)
+        if test.looked_at + len(test.damaged) == wanted.limit:
+            return test.result(text_of_mark(Mark.of(found)))
     return test.result(None)
 
 
@@ -145,7 +144,7 @@ class _Test:
         if wanted.pattern is None and (rule is None or wanted.input is None):
             raise AdminRefused("say what to try: a pattern, or a rule with another pattern or input")
         self._reader = EventReader(sight)
-        self.damaged = Damaged(self._reader)
+        self.damaged: list[DamagedView] = []
         self._samples = wanted.samples
         self._rule = rule
         old = rule.pattern if rule is not None and rule.state is not RuleState.DISABLED else None
@@ -164,8 +163,14 @@ class _Test:
         self._newest_at: datetime | None = None
         self.looked_at = self._before = self._after = self._gained = self._lost = self._changed = 0
 
-    def look_at(self, record: Record) -> None:
-        """Count what would become of an event."""
+    def meet(self, found: Found) -> None:
+        """Count what would become of an event, if it can be read."""
+        if isinstance(found, Damaged):
+            self.damaged.append(self._reader.damaged(found))
+        else:
+            self._look_at(found)
+
+    def _look_at(self, record: Record) -> None:
         self.looked_at += 1
         self._oldest_at = record.stored_at
         self._newest_at = self._newest_at or record.stored_at
@@ -217,7 +222,7 @@ class _Test:
             changed=self._changed,
             differences=self._differences,
             next=following,
-            damaged=self.damaged.views(),
+            damaged=self.damaged,
         )
 
 
@@ -246,7 +251,7 @@ def _matcher(pattern: str | None) -> Callable[[Event], bool]:
     return lambda event: bool(index.match(fields_of(event)))
 
 
-async def _events(sight: Sight, wanted: Backtest, rule: Rule | None, tell: Tell) -> AsyncIterator[Record]:
+async def _events(sight: Sight, wanted: Backtest, rule: Rule | None) -> AsyncIterator[Found]:
     """The events to try it on: of an archive, or of the bus, which is the rule's."""
     on: BusFilter = wanted
     if rule is not None:
@@ -256,14 +261,14 @@ async def _events(sight: Sight, wanted: Backtest, rule: Rule | None, tell: Tell)
         archive = sight.archive(wanted.archive, wanted.account, wanted.region)
         if archive is None:
             raise AdminRefused(f"there is no archive {wanted.archive}, or several; say whose, and where", 404)
-        async for record in sight.newest_of_archive(
-            archive, before=before, since=wanted.since, until=wanted.before, tell=tell
+        async for found in sight.newest_of_archive(
+            archive, before=before, since=wanted.since, until=wanted.before
         ):
-            yield record
+            yield found
         return
     logs = await picked_logs(sight, on)
-    async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before, tell=tell):
-        yield record
+    async for found in sight.newest(logs, before=before, since=wanted.since, until=wanted.before):
+        yield found
 
 
 def _rule(sight: Sight, wanted: Backtest) -> Rule | None:

@@ -11,15 +11,14 @@ from partnerbus.api.admin.patterns import read_pattern
 from partnerbus.api.admin.request import AdminRefused, Request
 from partnerbus.api.admin.sight import BusRef, Sight, ViewRoute
 from partnerbus.engine.matching import fields_of
-from partnerbus.engine.newest_first import Mark, Tell
-from partnerbus.kernel.errors import EventDamaged
+from partnerbus.engine.newest_first import Damaged, Found, Mark
 from partnerbus.kernel.ids import time_of_id
 from partnerbus.model.delivery import Record
 from partnerbus.model.event import Event
 from partnerbus.patterns import PatternIndex
 
 LOOKED_AT_MOST = 10_000
-"""How many events one search looks through for those that its filter picks."""
+"""How many events one search looks through for those that its filter picks, damaged ones included."""
 
 FORWARDED_WITHIN = timedelta(minutes=1)
 """How soon after its event a forwarded copy is stored, if nothing held it up."""
@@ -57,7 +56,10 @@ class EventFilter(BusFilter, frozen=True, kw_only=True):
 
 
 class EventPage(EventFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of a search, after the place `after`. They were stored from `since` on and before `before`."""
+    """A page of a search, after the place `after`. They were stored from `since` on and before `before`.
+
+    It has `limit` events at most, those that are damaged included.
+    """
 
     since: Instant | None = None
     before: Instant | None = None
@@ -104,7 +106,7 @@ class DamagedView(msgspec.Struct, frozen=True, kw_only=True):
 class EventList(msgspec.Struct, frozen=True, kw_only=True):
     """`next` is the `after` of the next page, None on the last; `looked_at` how many this page cost.
 
-    `damaged` are those that it met; the next page may name some of them again.
+    `damaged` are those that it met: of them nobody can tell whether they were wanted.
     """
 
     events: list[EventView]
@@ -120,18 +122,19 @@ class WhichBus(BusFilter, frozen=True, kw_only=True, forbid_unknown_fields=True)
 async def list_events(sight: Sight, request: Request) -> EventList:
     wanted = request.query_as(EventPage)
     events: list[EventView] = []
-    looked_at = 0
-    reader = EventReader(sight)
-    damaged = Damaged(reader)
-    picks, found = wanted.picker(), _newest(sight, wanted, damaged.meet)
-    async for record in found:
+    damaged: list[DamagedView] = []
+    looked_at, following = 0, None
+    picks, reader = wanted.picker(), EventReader(sight)
+    async for found in _newest(sight, wanted):
         looked_at += 1
-        if picks(record.event):
-            events.append(reader.view(record))
-        if len(events) == wanted.limit or looked_at == LOOKED_AT_MOST:
-            following = text_of_mark(Mark.of(record))
-            return EventList(events=events, next=following, looked_at=looked_at, damaged=damaged.views())
-    return EventList(events=events, next=None, looked_at=looked_at, damaged=damaged.views())
+        if isinstance(found, Damaged):
+            damaged.append(reader.damaged(found))
+        elif picks(found.event):
+            events.append(reader.view(found))
+        if len(events) + len(damaged) == wanted.limit or looked_at == LOOKED_AT_MOST:
+            following = text_of_mark(Mark.of(found))
+            break
+    return EventList(events=events, next=following, looked_at=looked_at, damaged=damaged)
 
 
 async def show_event(sight: Sight, request: Request) -> EventView:
@@ -139,13 +142,13 @@ async def show_event(sight: Sight, request: Request) -> EventView:
     return EventReader(sight).view(record, most=record_bytes(record))
 
 
-async def _newest(sight: Sight, wanted: EventPage, tell: Tell) -> AsyncIterator[Record]:
+async def _newest(sight: Sight, wanted: EventPage) -> AsyncIterator[Found]:
     logs = await picked_logs(sight, wanted)
     if len(logs) > LOGS_AT_MOST:
         raise AdminRefused(f"there are {len(logs)} buses; say which one, with bus, account or region")
     before = mark_in(wanted.after) if wanted.after is not None else None
-    async for record in sight.newest(logs, before=before, since=wanted.since, until=wanted.before, tell=tell):
-        yield record
+    async for found in sight.newest(logs, before=before, since=wanted.since, until=wanted.before):
+        yield found
 
 
 async def picked_logs(sight: Sight, wanted: BusFilter) -> list[str]:
@@ -171,25 +174,21 @@ async def find_event(sight: Sight, event_id: str, wanted: BusFilter) -> Record:
         at = time_of_id(event_id)
         windows = [] if at is None or at > sight.now() else [(at, at + FORWARDED_WITHIN)]
         for since, until in (*windows, (None, None)):
-            found = await _copy_among(sight.newest(buses, since=since, until=until, tell=_ignore), event_id)
+            found = await _copy_among(sight.newest(buses, since=since, until=until), event_id)
             if found is not None:
                 return found
     raise AdminRefused(f"there is no event {event_id[:64]}: it was never stored, or is stored no longer", 404)
 
 
-async def _copy_among(records: AsyncIterator[Record], event_id: str) -> Record | None:
+async def _copy_among(every: AsyncIterator[Found], event_id: str) -> Record | None:
     looked_at = 0
-    async for record in records:
+    async for found in every:
         looked_at += 1
-        if record.event.id == event_id:
-            return record
+        if isinstance(found, Record) and found.event.id == event_id:
+            return found
         if looked_at == LOOKED_AT_MOST:
             break
     return None
-
-
-def _ignore(_: EventDamaged) -> None:
-    """It is not what is looked for, as far as anybody can tell."""
 
 
 def record_bytes(record: Record) -> int:
@@ -229,22 +228,9 @@ class EventReader:
             detail=msgspec.Raw(event.detail if len(event.detail) <= most else b"null"),
         )
 
-
-class Damaged:
-    """What a search met that cannot be read, each once."""
-
-    def __init__(self, reader: EventReader) -> None:
-        self._reader = reader
-        self._met: dict[tuple[str, int], EventDamaged] = {}
-
-    def meet(self, found: EventDamaged) -> None:
-        self._met[found.log, found.position] = found
-
-    def views(self) -> list[DamagedView]:
-        return [self._view(each) for each in self._met.values()]
-
-    def _view(self, found: EventDamaged) -> DamagedView:
-        bus = self._reader.bus(found.log)
+    def damaged(self, found: Damaged) -> DamagedView:
+        """What can be said of an event that cannot be read."""
+        bus = self.bus(found.log)
         return DamagedView(
             bus=bus.arn if bus is not None else None,
             log=found.log,

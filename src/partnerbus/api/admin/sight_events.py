@@ -9,7 +9,7 @@ import msgspec
 
 from partnerbus.api.admin.sight_registry import RegistrySight
 from partnerbus.api.admin.viewer import OPERATOR
-from partnerbus.engine.newest_first import Mark, Tell, merged
+from partnerbus.engine.newest_first import Found, Mark, merged
 from partnerbus.kernel.errors import EventDamaged
 from partnerbus.model.arns import DEFAULT_BUS, Arn
 from partnerbus.model.bus_log import BusLogRecord
@@ -125,15 +125,14 @@ class EventSight(RegistrySight):
         before: Mark | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        tell: Tell,
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncIterator[Found]:
         """The events of those of `logs` that are the viewer's, the newest first; as `newest_first.merged`."""
         wanted = set(logs)
         own = [info for info in await self.logs() if info.log in wanted]
         since = max((each for each in (since, self.since) if each is not None), default=None)
-        records = merged(self._services.store, own, before=before, since=since, until=until, tell=tell)
-        async for record in _in_turns(records):
-            yield record
+        every = merged(self._services.store, own, before=before, since=since, until=until)
+        async for found in _in_turns(every):
+            yield found
 
     async def newest_of_archive(
         self,
@@ -142,14 +141,13 @@ class EventSight(RegistrySight):
         before: Mark | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-        tell: Tell,
-    ) -> AsyncIterator[Record]:
+    ) -> AsyncIterator[Found]:
         """The copies in an archive of the viewer's, the newest first."""
         assert self.viewer.is_own(archive.account)
         infos = [info for info in await self._services.store.logs() if info.log == archive.log]
-        records = merged(self._services.store, infos, before=before, since=since, until=until, tell=tell)
-        async for record in _in_turns(records):
-            yield record
+        every = merged(self._services.store, infos, before=before, since=since, until=until)
+        async for found in _in_turns(every):
+            yield found
 
     async def head(self, log: str) -> int:
         """The newest position of a log."""
@@ -205,14 +203,14 @@ def _instant_of(line: TraceLine) -> datetime:
     return line.stored_at if isinstance(line, RoutedEvent) else line.started_at
 
 
-async def _in_turns(records: AsyncIterator[Record]) -> AsyncIterator[Record]:
+async def _in_turns(every: AsyncIterator[Found]) -> AsyncIterator[Found]:
     """Lets others have the event loop every so often, whatever is done with each record."""
     count = 0
-    async for record in records:
+    async for found in every:
         count += 1
         if count % RECORDS_PER_TURN == 0:
             await asyncio.sleep(0)
-        yield record
+        yield found
 
 
 async def read_sound(

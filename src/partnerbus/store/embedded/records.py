@@ -82,10 +82,19 @@ def sound_records(
             record = make_record(log, row)
         except msgspec.DecodeError:
             if is_first:
-                raise EventDamaged(log, row[0], event_id(connection, row[0])) from None
+                damaged = EventDamaged(log, row[0], _instant(row[1]), event_id(connection, row[0]))
+                raise damaged from None
             return
         is_first = False
         yield record
+
+
+def _instant(micros: object) -> datetime:
+    """When a damaged record was stored, as far as anybody can tell: 1970 if nobody can."""
+    try:
+        return from_micros(micros if isinstance(micros, int) else 0)
+    except OverflowError:
+        return from_micros(0)
 
 
 def event_id(connection: sqlite3.Connection, position: int) -> str | None:
