@@ -42,6 +42,9 @@ DEAD_LETTER_QUEUE = f"arn:aws:sqs:us-east-1:{CUSTOMER}:dead"
 SHIFT = timedelta(seconds=61)
 """By how much the clock is shifted, again and again: beyond a lease, and to the next sweep."""
 
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, PAUSES_GROW = 0.05, 0.5, 1.05
+"""Between shifts at the end: what waits for something real must not get a day older meanwhile."""
+
 PUBLISHERS = 8
 FLOWING = 50
 """After so many acknowledged events there are some in every state."""
@@ -296,12 +299,14 @@ class _Run:
     async def _come_to_rest(self) -> None:
         """Wait until nothing is unrouted or pending on the source's bus."""
         async with asyncio.timeout(PATIENCE_SECONDS), Operator(self._server.data) as operator:
+            pause = SHORTEST_PAUSE_SECONDS
             while True:
                 self.report.ledger = await operator.ledger(CUSTOMER, SOURCE)
                 if not self.report.ledger.pending and not self.report.ledger.unrouted:
                     return
                 await operator.shift_clock(SHIFT)  # what was due on the shifted clock of an earlier start
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(pause)
+                pause = min(LONGEST_PAUSE_SECONDS, pause * PAUSES_GROW)
 
     async def _look_at_dead_letters(self) -> None:
         async with Operator(self._server.data) as operator:
