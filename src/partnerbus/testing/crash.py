@@ -27,7 +27,7 @@ import msgspec
 from partnerbus.engine.attempts import NO_ATTEMPTS_LEFT
 from partnerbus.kernel.failpoints import VARIABLE, Failpoint
 from partnerbus.model import arns
-from partnerbus.testing.crash_report import RETRIES_OF_THE_SICK, SICK_EVERY, CrashReport
+from partnerbus.testing.crash_report import RETRIES_OF_THE_SICK, SICK_AT_MOST, SICK_EVERY, CrashReport
 from partnerbus.testing.operator import Operator
 from partnerbus.testing.receiver import Received, Receiver, Respond
 from partnerbus.testing.server_process import PARTNERBUS, ServerDied, ServerProcess
@@ -131,6 +131,7 @@ class _Run:
         self._events = events
         self._numbers = itertools.count()
         self._number_of: dict[str, int] = {}
+        self._sick_left = 0
         self._up = asyncio.Event()
         self._progress = asyncio.Condition()
 
@@ -189,6 +190,7 @@ class _Run:
     async def _start(self, environment: dict[str, str]) -> None:
         with suppress(ServerDied):  # a failpoint may be passed before the server is ready
             await self._server.start(environment)
+            self._sick_left = SICK_AT_MOST
             self._up.set()
 
     async def _acknowledged(self, more: int) -> None:
@@ -215,7 +217,7 @@ class _Run:
                 "Source": SOURCE,
                 "DetailType": "number",
                 "Detail": msgspec.json.encode(
-                    {"n": n, "even": n % 2 == 0, "sick": n % SICK_EVERY == 0}
+                    {"n": n, "even": n % 2 == 0, "sick": self._is_sick(n)}
                 ).decode(),
             }
             for n in numbers
@@ -232,6 +234,13 @@ class _Run:
                 self._number_of |= acknowledged
                 self.report.acknowledged |= set(acknowledged.values())
                 self._progress.notify_all()
+
+    def _is_sick(self, number: int) -> bool:
+        if number % SICK_EVERY or self._sick_left == 0:
+            return False
+        self._sick_left -= 1
+        self.report.sick.add(number)
+        return True
 
     async def _churn(self) -> None:
         """Take a second source through its states, again and again, whatever state a crash left it in."""
