@@ -1,4 +1,4 @@
-"""How the tests of the store open one, and how they hold up its writer."""
+"""How the tests of the store open one, alone or on a server, and how they hold up its writer."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.store.maker import EmbeddedMaker
+from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.several_nodes import Nodes
 
 
 @pytest.fixture
@@ -33,3 +35,18 @@ def held_up(maker: EmbeddedMaker) -> Callable[[], AbstractContextManager[None]]:
             other.close()
 
     return hold
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One server with JetStream for a file of tests."""
+    with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
+    """Opens nodes of one store on `server`."""
+    nodes = Nodes(server, tmp_path)
+    yield nodes
+    await nodes.close()

@@ -1,7 +1,6 @@
 """A node's connection to the cluster: what happens when it, or the machine's clock, is not what it was."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
@@ -14,24 +13,11 @@ from partnerbus.store.jetstream import JetStreamStore
 from partnerbus.store.protocol import START
 from partnerbus.testing.store_contract.world import fill, make_event
 from tests.store.cut import wire
-from tests.store.nats_servers import NatsServer, nats_server
-from tests.store.test_jetstream_nodes import Nodes, reached
+from tests.store.nats_servers import nats_server
+from tests.store.several_nodes import Nodes, reached
 
 USERS = 'authorization { users: [ { user: a, password: "a" }, { user: %s, password: "%s" } ] }'
 LARGE = b'{"a":"' + b"x" * 200_000 + b'"}'
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest.fixture
-async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
-    nodes = Nodes(server, tmp_path)
-    yield nodes
-    await nodes.close()
 
 
 async def probe_for_ever(node: JetStreamStore) -> None:

@@ -1,6 +1,6 @@
 """The store on JetStream keeps every promise of the protocol."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -9,13 +9,7 @@ import pytest
 from partnerbus.store.jetstream.removal import remove_store
 from partnerbus.testing.store_contract import StoreContract
 from tests.store.jetstream_maker import JetStreamMaker
-from tests.store.nats_servers import NatsServer, nats_server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
+from tests.store.nats_servers import NatsServer
 
 
 class TestJetStreamStore(StoreContract):

@@ -1,7 +1,7 @@
 """A stream that was put back to an older state and went on from there: no history is taken for another."""
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from partnerbus.store.jetstream.read_model import open_tables
 from partnerbus.testing.store_contract.world import fill
 from tests.store.cut import wire
 from tests.store.nats_servers import NatsServer, nats_server
-from tests.store.test_jetstream_nodes import Nodes, copier, reached
+from tests.store.several_nodes import Nodes, copier, reached
 
 
 class Backup:
@@ -37,13 +37,6 @@ class Backup:
 def server(tmp_path: Path) -> Iterator[NatsServer]:
     with nats_server(tmp_path) as server:
         yield server
-
-
-@pytest.fixture
-async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
-    nodes = Nodes(server, tmp_path)
-    yield nodes
-    await nodes.close()
 
 
 async def test_tables_of_another_history_are_made_anew(nodes: Nodes, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from secrets import token_hex
 
@@ -19,13 +18,7 @@ from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.read_model import remove_tables
 from partnerbus.store.jetstream.removal import remove_store
 from partnerbus.testing.store_machine import StoreMachine
-from tests.store.nats_servers import NatsServer, nats_server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
+from tests.store.nats_servers import NatsServer
 
 
 class JetStreamMachine(StoreMachine):

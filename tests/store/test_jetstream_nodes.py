@@ -1,26 +1,16 @@
 """Several nodes on one store: they agree, whoever was cut off, came late, or started anew."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import closing
 from datetime import datetime, timedelta
-from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
 
-from partnerbus.kernel.clock import ManualClock
 from partnerbus.kernel.errors import RevisionConflict, StoreError, StoreOverloaded, StoreUnavailable
-from partnerbus.kernel.failpoints import Failpoints
-from partnerbus.kernel.telemetry import make_log
 from partnerbus.model.delivery import DeliveryState, NewDelivery, NewRecord
-from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.catching_up import NODE
-from partnerbus.store.jetstream.copies import Copier
 from partnerbus.store.jetstream.publisher import WINDOW
-from partnerbus.store.protocol import LIVE, START, DeliveryQuery, Kept, Place
+from partnerbus.store.protocol import LIVE, START, DeliveryQuery
 from partnerbus.testing.store_contract.world import (
     DELIVERED,
     LARGE,
@@ -31,78 +21,8 @@ from partnerbus.testing.store_contract.world import (
     owe,
 )
 from tests.store.cut import wire
-from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.several_nodes import Nodes, reached
 from tests.store.test_jetstream_opening import ask
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-class Nodes:
-    """Opens nodes of one store, by name; they share a clock."""
-
-    def __init__(self, server: NatsServer, folder: Path, user: str = "") -> None:
-        self.server = server
-        self.user = user
-        self.stream = token_hex(4)
-        self.folder = folder
-        self.clock = ManualClock()
-        self.open_nodes: list[JetStreamStore] = []
-
-    @property
-    def url(self) -> str:
-        return f"{self.server.url}/{self.stream}"
-
-    async def open(self, name: str, port: int | None = None) -> JetStreamStore:
-        url = f"nats://{self.user}127.0.0.1:{port or self.server.port}/{self.stream}"
-        settings = ClusterSettings(url=url)
-        node = await JetStreamStore.open(
-            settings, self.folder / name, self.clock, Failpoints(), make_log("error")
-        )
-        self.open_nodes.append(node)
-        return node
-
-    def tables(self, name: str) -> list[str]:
-        """Everything in a node's tables."""
-        connection = sqlite3.connect(self.folder / name / "jetstream.db")
-        try:
-            return list(connection.iterdump())
-        finally:
-            connection.close()
-
-    async def agree(self, one: str, other: str) -> bool:
-        """Whether two nodes have the same tables, once they have run the same messages.
-
-        Either may have just run one more, of what nodes do by themselves.
-        """
-        while True:
-            first, second = self.tables(one), self.tables(other)
-            if _ran(first) == _ran(second):
-                return first == second
-            await asyncio.sleep(0.01)
-
-    async def close(self) -> None:
-        for node in self.open_nodes:
-            await node.close()
-
-
-def _ran(tables: Sequence[str]) -> str:
-    return next(line for line in tables if line.startswith('INSERT INTO "journal"'))
-
-
-@pytest.fixture
-async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
-    nodes = Nodes(server, tmp_path)
-    yield nodes
-    await nodes.close()
-
-
-async def reached(node: JetStreamStore, other: JetStreamStore) -> None:
-    """Wait until `node` has run all that `other` has."""
-    await node._replica._applier.reach(other._replica._applier.applied)
 
 
 async def test_what_one_appends_the_other_reads(nodes: Nodes) -> None:
@@ -285,85 +205,11 @@ async def test_a_node_that_came_back_keeps_what_it_has_claimed(nodes: Nodes) -> 
     assert await a.settle(claim, DELIVERED)
 
 
-def copier(nodes: Nodes, node: JetStreamStore) -> Copier:
-    """Makes copies of a node's tables after every message."""
-    replica = node._replica
-    return Copier(
-        replica._session,
-        replica._stream,
-        replica.model.path,
-        node._publisher,
-        nodes.clock,
-        make_log("error"),
-        after_messages=1,
-    )
-
-
-async def test_a_node_without_tables_begins_with_a_copy(nodes: Nodes) -> None:
-    a = await nodes.open("a")
-    copies = copier(nodes, a)
-    for number in range(3):
-        await owe(a, await fill(a, 10, first=1 + 10 * number))
-        await copies.look()
-    found = await ask(nodes.url, f"STREAM.INFO.{nodes.stream}")
-    assert found["state"]["first_seq"] > 1
-    await fill(a, 10, first=50)
-    b = await nodes.open("b")
-    assert list(await b.read("log", START)) == list(await a.read("log", START))
-    assert await b.ledger("log") == await a.ledger("log")
-    await reached(a, b)
-    assert await nodes.agree("a", "b")
-
-
-async def test_a_node_with_old_tables_begins_with_a_copy(nodes: Nodes) -> None:
-    a, b = await nodes.open("a"), await nodes.open("b")
-    await b.close()
-    copies = copier(nodes, a)
-    for number in range(3):
-        await fill(a, 10, first=1 + 10 * number)
-        await copies.look()
-    b = await nodes.open("b")
-    assert list(await b.read("log", START)) == list(await a.read("log", START))
-
-
-async def test_a_node_that_stood_still_for_too_long_says_so(nodes: Nodes) -> None:
-    async with wire(nodes.server.port) as to_a:
-        a, b = await nodes.open("a", to_a.port), await nodes.open("b")
-        await to_a.cut()
-        copies = copier(nodes, b)
-        for number in range(3):
-            await fill(b, 10, first=1 + 10 * number)
-            await copies.look()
-        await to_a.mend()
-        assert "takes a copy" in await a.lost()
-        with pytest.raises(StoreUnavailable, match="takes a copy"):
-            await a.append([])
-        await a.close()
-        a = await nodes.open("a")
-        assert len(await a.read("log", START)) == 30
-
-
 async def test_a_node_whose_stream_was_deleted_says_so(nodes: Nodes) -> None:
     a = await nodes.open("a")
     await fill(a, 1)
     await ask(nodes.url, f"STREAM.DELETE.{nodes.stream}")
     assert "is gone" in await a.lost()
-
-
-async def test_what_a_nodes_disk_has_changed_is_its_own_trouble(nodes: Nodes) -> None:
-    a, b = await nodes.open("a"), await nodes.open("b")
-    stored = await fill(a, 2)
-    await owe(a, stored)
-    await reached(b, a)
-    a._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
-    claimed = await b.claim("lane", 1, LEASE)
-    assert [claim.record for claim in claimed.claims] == stored[:1]
-    assert "makes them anew" in await a.lost()
-    await a.close()
-    assert await b.settle(claimed.claims[0], DELIVERED)
-    a = await nodes.open("a")
-    assert list(await a.read("log", START)) == stored
-    assert await a.ledger("log") == await b.ledger("log")
 
 
 async def test_what_is_born_claimed_elsewhere_is_not_read_here(nodes: Nodes) -> None:
@@ -377,48 +223,6 @@ async def test_what_is_born_claimed_elsewhere_is_not_read_here(nodes: Nodes) -> 
     assert await a.settle(claim, DELIVERED)
     assert await b.put("k", b"v", 0)
     assert (await b.ledger("log")).delivered == 1
-
-
-async def test_no_copy_passes_on_what_a_disk_has_changed(nodes: Nodes) -> None:
-    a = await nodes.open("a")
-    stored = await fill(a, 2)
-    a._replica.model.connection.execute("UPDATE records SET body = x'7b00' WHERE position = 1")
-    copies = copier(nodes, a)
-    a._replica.run_beside(copies.look())
-    assert "makes them anew" in await a.lost()
-    assert await copies._shelf.newest() == 0
-    await a.close()
-    a = await nodes.open("a")
-    assert list(await a.read("log", START)) == stored
-
-
-LOOKS: dict[str, Callable[[JetStreamStore], Awaitable[object]]] = {
-    "read": lambda node: node.read("log", START),
-    "read_by_minute": lambda node: node.read_by_minute("kept", Place(0, 0), before=2**40),
-    "find": lambda node: node.find([(1).to_bytes(16, "big")]),
-}
-
-
-@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
-async def test_damage_that_is_read_ends_the_node_and_a_new_start_mends_it(
-    nodes: Nodes, look: Callable[[JetStreamStore], Awaitable[object]]
-) -> None:
-    a = await nodes.open("a")
-    stored = await fill(a, 3)
-    kept = [Kept(log="kept", record=stored[0])]
-    await a.advance("log", LIVE, stored[-1].position, owed=(), unmatched=3, kept=kept)
-    sound = await look(a)
-    await a.close()
-    with closing(sqlite3.connect(nodes.folder / "a" / "jetstream.db")) as connection, connection:
-        connection.execute("UPDATE records SET checksum = checksum + 1")
-    a = await nodes.open("a")  # it remembers nothing that it could give instead
-    with pytest.raises(StoreUnavailable, match="makes them anew"):
-        await look(a)
-    assert "damaged" in await a.lost()
-    await a.close()
-    a = await nodes.open("a")
-    assert await look(a) == sound
-    assert sound
 
 
 async def test_what_is_in_the_stream_twice_is_run_once(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -458,23 +262,6 @@ async def test_what_was_given_up_is_not_run_later(nodes: Nodes, monkeypatch: pyt
     await fill(a, 1, first=3)
     assert [record.event for record in await a.read("log", START)][:1] == [stored[0].event]
     assert (await a.ledger("log")).accepted == 2
-
-
-async def test_copies_do_not_pile_up(nodes: Nodes) -> None:
-    a = await nodes.open("a")
-    copies = copier(nodes, a)
-    for number in range(5):
-        await fill(a, 1, first=1 + number)
-        await copies.look()
-    assert len(await copies._shelf.sequences()) == 2
-
-
-async def test_one_node_at_a_time_makes_a_copy(nodes: Nodes) -> None:
-    a, b = await nodes.open("a"), await nodes.open("b")
-    await fill(a, 1)
-    await reached(b, a)
-    turns = await asyncio.gather(copier(nodes, a)._is_my_turn(0), copier(nodes, b)._is_my_turn(0))
-    assert sorted(turns) == [False, True]
 
 
 async def test_a_full_stream_makes_room_and_nothing_is_half_written(nodes: Nodes) -> None:

@@ -1,7 +1,7 @@
 """What an operator may get wrong with a cluster: each is a sentence, and nothing is made or changed."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -19,12 +19,6 @@ from partnerbus.store.jetstream import ClusterSettings, JetStreamStore
 from partnerbus.store.jetstream.address import parse_cluster
 from tests.certificates import Authority
 from tests.store.nats_servers import NatsServer, free_port, nats_server
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """A stream that is full: nodes make room, whoever runs, and whatever else has no room."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,24 +11,10 @@ from partnerbus.store.jetstream import JetStreamStore
 from partnerbus.store.jetstream.shelf import Shelf
 from partnerbus.store.protocol import START
 from partnerbus.testing.store_contract.world import make_event
-from tests.store.nats_servers import NatsServer, nats_server
-from tests.store.test_jetstream_nodes import Nodes, copier, reached
+from tests.store.several_nodes import Nodes, copier, reached
 from tests.store.test_jetstream_opening import ask
 
 DETAIL = b'{"a":"' + b"x" * 20_000 + b'"}'
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
-
-
-@pytest.fixture
-async def nodes(server: NatsServer, tmp_path: Path) -> AsyncIterator[Nodes]:
-    nodes = Nodes(server, tmp_path)
-    yield nodes
-    await nodes.close()
 
 
 async def bound(nodes: Nodes, more: int) -> None:

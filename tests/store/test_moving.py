@@ -2,7 +2,7 @@
 
 import errno
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +30,7 @@ from partnerbus.store.jetstream.move_out import TABLES, discard_out, move_out
 from partnerbus.store.jetstream.parts import Parts
 from partnerbus.testing.store_contract.world import fill
 from tests.store.moving import KEY, dump, fill_with_everything, full_store, make_folder, make_move, names_in
-from tests.store.nats_servers import NatsServer, free_port, nats_server
+from tests.store.nats_servers import NatsServer, free_port
 from tests.store.test_jetstream_opening import ask
 
 TO_CLUSTER = (
@@ -51,12 +51,6 @@ TO_FOLDER = (
     Failpoint.MIGRATE_OPENED,
     Failpoint.MIGRATE_SOURCE_MARKED,
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
@@ -18,14 +17,8 @@ from partnerbus.store.jetstream.move_out import FETCHED, discard_out, move_out
 from partnerbus.store.jetstream.move_source import reopen
 from partnerbus.testing.store_contract.world import fill
 from tests.store.moving import KEY, dump, full_store, make_folder, make_move, names_in
-from tests.store.nats_servers import NatsServer, nats_server
+from tests.store.nats_servers import NatsServer
 from tests.store.test_moving import all_same, open_folder, open_node
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
-    with nats_server(tmp_path_factory.mktemp("nats")) as server:
-        yield server
 
 
 @pytest.fixture
