@@ -68,9 +68,9 @@ test: $(DEV)  ## every test
 	$(BIN)/python -m pytest -m "fault and cluster and not soak"
 
 test-fast: $(DEV)  ## the tests that kill nothing and take no time, with fewer random examples; about a minute
-	$(IN_MEMORY) $(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile fast -o tmp_path_retention_policy=failed -m "not slow and not fault"
+	$(IN_MEMORY) $(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile fast -o tmp_path_retention_policy=failed -m "not slow and not fault and not soak"
 
-soak: $(DEV)  ## the long forms of the fault tests: 200 kills, minutes of standing still; about half an hour
+soak: $(DEV)  ## the long forms of tests: 200 kills, minutes of standing still, thousands of examples; more than half an hour
 	$(BIN)/python -m pytest -m soak
 
 check: $(DEV)  ## lint, format, types and import layers

@@ -206,6 +206,7 @@ async def delivers(cluster: Nodes, rule: str) -> ServerProcess:
     return next(server for server in cluster.servers if name_of(server) == name)
 
 
+@pytest.mark.soak  # `test_cut_off` is shorter, and pulls the cable
 async def test_a_node_that_is_cut_off_loses_its_share(tmp_path: Path) -> None:
     """For longer than its leases. One server, so that the client knows no way around the proxy."""
     with nats_server(tmp_path) as server:

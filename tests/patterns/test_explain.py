@@ -80,7 +80,7 @@ def test_the_explanation_has_the_verdict_of_the_index_and_of_the_oracle(case):
     check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 @settings(max_examples=examples(1000))
 @given(cases())

@@ -44,7 +44,7 @@ def test_a_short_run() -> None:
     run(examples(15), steps=30)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_longer_run() -> None:
     run(examples(150), steps=50)

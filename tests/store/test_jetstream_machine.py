@@ -94,7 +94,7 @@ def test_a_short_run(server: NatsServer) -> None:
     run(server, examples=4, steps=25)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_longer_run(server: NatsServer) -> None:
     run(server, examples=100, steps=50)
