@@ -67,7 +67,7 @@ test: $(DEV)  ## every test
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "fault and not cluster and not soak"
 	$(BIN)/python -m pytest -m "fault and cluster and not soak"
 
-test-fast: $(DEV)  ## the tests that kill nothing and take no time, with fewer random examples; about a minute
+test-fast: $(DEV)  ## the tests that kill nothing and take no time, with fewer random examples; a minute and a half
 	$(IN_MEMORY) $(BIN)/python -m pytest $(PARALLEL) --hypothesis-profile fast -o tmp_path_retention_policy=failed -m "not slow and not fault and not soak"
 
 soak: $(DEV)  ## the long forms of tests: 200 kills, minutes of standing still, thousands of examples; more than half an hour
