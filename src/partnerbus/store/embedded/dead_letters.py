@@ -10,9 +10,9 @@ import msgspec
 from partnerbus.model.delivery import DeliveryState, Redrive
 from partnerbus.store.embedded.database import END, to_micros
 from partnerbus.store.embedded.deliveries import OWED
-from partnerbus.store.embedded.records import DEAD, forget, put_back
 from partnerbus.store.embedded.states import NUMBERS
 from partnerbus.store.embedded.tables import Tables, execute_many
+from partnerbus.store.embedded.trimming import DEAD, forget, put_back
 from partnerbus.store.embedded.writer import Verb
 
 _DROPPED = NUMBERS[DeliveryState.DROPPED]

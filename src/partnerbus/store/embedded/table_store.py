@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from partnerbus.kernel.clock import Clock
 from partnerbus.kernel.errors import StoreOverloaded, StoreUnavailable
 from partnerbus.model.delivery import Claim, Delivery, NewDelivery, NewRecord, Record, Redrive, Settlement
-from partnerbus.store.embedded import dead_letters, people, registry, routing
+from partnerbus.store.embedded import dead_letters, people, registry, routing, trimming
 from partnerbus.store.embedded import deliveries as verbs
 from partnerbus.store.embedded import records as record_verbs
 from partnerbus.store.embedded.database import END, to_micros
@@ -179,8 +179,8 @@ class TableStore:
         gone = 0
         while gone < limit:
             step = min(self._chunk(), limit - gone)
-            command = record_verbs.Trimming(log, before, step)
-            trimmed = await self._commits.submit(record_verbs.TRIM, command)
+            command = trimming.Trimming(log, before, step)
+            trimmed = await self._commits.submit(trimming.TRIM, command)
             gone += trimmed.count
             if trimmed.count < step:
                 break

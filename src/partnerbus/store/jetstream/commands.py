@@ -15,10 +15,11 @@ from partnerbus.model.event import decode_event
 from partnerbus.store.embedded.dead_letters import DROP, REDRIVE, Dropping, Redriving
 from partnerbus.store.embedded.deliveries import CLAIM, EXTEND, SETTLE, Claiming, Extending, Settling
 from partnerbus.store.embedded.probe import PROBE, Probing
-from partnerbus.store.embedded.records import APPEND, APPEND_ORDERED, TRIM, Appending, Trimming
+from partnerbus.store.embedded.records import APPEND, APPEND_ORDERED, Appending
 from partnerbus.store.embedded.registry import SET, Setting
 from partnerbus.store.embedded.reset import RESET, Resetting
 from partnerbus.store.embedded.routing import ADVANCE, Advancing
+from partnerbus.store.embedded.trimming import TRIM, Trimming
 from partnerbus.store.embedded.writer import Verb
 from partnerbus.store.jetstream.duties import BEGIN_COPY, END_COPY, Copied, Copying
 from partnerbus.store.jetstream.nodes import OPEN, RELEASE, Opening, Releasing

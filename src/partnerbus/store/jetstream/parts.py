@@ -17,7 +17,7 @@ import msgspec
 import nats.errors
 
 from partnerbus.kernel.errors import StoreUnavailable
-from partnerbus.store.jetstream.session import CALL_TIMEOUT, ApiError, Session
+from partnerbus.store.jetstream.session import CALL_TIMEOUT, Answer, Anything, ApiError, Session
 
 T = TypeVar("T")
 
@@ -65,18 +65,8 @@ class _Info(msgspec.Struct):
     state: _State
 
 
-class _Refusal(msgspec.Struct):
-    err_code: int = 0
-    description: str = "no reason"
-
-
-class _Answer(msgspec.Struct):
+class _Published(Answer):
     seq: int = 0
-    error: _Refusal | None = None
-
-
-class _Anything(msgspec.Struct):
-    pass
 
 
 def digest_of(sha256: bytes) -> str:
@@ -138,10 +128,10 @@ class Parts:
     async def cut(self, name: str, sequence: int) -> None:
         """Take away the object's description, and its parts from `sequence` on, to be sent anew."""
         body = {"filter": description_subject(self._bucket, name)}
-        await self._session.call(f"STREAM.PURGE.{self._stream}", body, _Anything)
+        await self._session.call(f"STREAM.PURGE.{self._stream}", body, Anything)
         while (last := await self.last()) is not None and last.sequence >= sequence:
             gone = {"seq": last.sequence, "no_erase": True}
-            await self._session.call(f"STREAM.MSG.DELETE.{self._stream}", gone, _Anything)
+            await self._session.call(f"STREAM.MSG.DELETE.{self._stream}", gone, Anything)
 
     async def _put(self, data: bytes, after: int) -> int:
         try:
@@ -171,7 +161,7 @@ class Parts:
             raise StoreUnavailable(
                 f"{self._session.cluster} did not take a part in time. {self._session.denied}".strip()
             ) from None
-        found = msgspec.json.decode(answer.data, type=_Answer)
+        found = msgspec.json.decode(answer.data, type=_Published)
         if found.error is not None:
             raise ApiError(found.error.err_code, found.error.description)
         return found.seq

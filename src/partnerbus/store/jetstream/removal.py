@@ -1,13 +1,7 @@
 """Taking a whole store out of a cluster: for whoever made one only to try something."""
 
-import msgspec
-
 from partnerbus.store.jetstream.address import ClusterSettings, parse_cluster
-from partnerbus.store.jetstream.session import ApiError, Session
-
-
-class _Anything(msgspec.Struct, frozen=True):
-    pass
+from partnerbus.store.jetstream.session import Anything, ApiError, Session
 
 
 async def remove_store(settings: ClusterSettings) -> None:
@@ -27,7 +21,7 @@ async def remove_store(settings: ClusterSettings) -> None:
 
 async def _delete(session: Session, stream: str) -> None:
     try:
-        await session.call(f"STREAM.DELETE.{stream}", {}, _Anything)
+        await session.call(f"STREAM.DELETE.{stream}", {}, Anything)
     except ApiError as error:
         if not error.is_not_found:
             raise

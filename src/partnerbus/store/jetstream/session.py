@@ -69,6 +69,10 @@ class Answer(msgspec.Struct):
 decode_answer = msgspec.json.Decoder(Answer).decode
 
 
+class Anything(msgspec.Struct, frozen=True):
+    """An answer of which only counts that it is no refusal."""
+
+
 class Session:
     """One connection, to whichever server of the cluster is there. Make it with `open`."""
 

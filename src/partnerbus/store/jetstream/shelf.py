@@ -12,7 +12,7 @@ from nats.js.api import ObjectStoreConfig
 from nats.js.object_store import ObjectStore
 
 from partnerbus.store.jetstream.parts import describe, description_subject, fetch_object
-from partnerbus.store.jetstream.session import ApiError, Session
+from partnerbus.store.jetstream.session import Anything, ApiError, Session
 from partnerbus.store.jetstream.stream import Stream
 
 LEFT_AFTER = timedelta(hours=1)
@@ -33,10 +33,6 @@ class _Taken(msgspec.Struct):
 
 class _Last(msgspec.Struct):
     message: _Taken
-
-
-class _Anything(msgspec.Struct):
-    pass
 
 
 def bucket_of(name: str) -> str:
@@ -77,7 +73,7 @@ class Shelf:
     async def remove(self) -> None:
         """Take it away, with all that is on it."""
         try:
-            await self._session.call(f"STREAM.DELETE.{self._stream}", {}, _Anything)
+            await self._session.call(f"STREAM.DELETE.{self._stream}", {}, Anything)
         except ApiError as error:
             if not error.is_not_found:
                 raise
@@ -127,7 +123,7 @@ class Shelf:
         return self._session.clock.now() >= last.message.time + LEFT_AFTER
 
     async def _purge(self, subject: str) -> None:
-        await self._session.call(f"STREAM.PURGE.{self._stream}", {"filter": subject}, _Anything)
+        await self._session.call(f"STREAM.PURGE.{self._stream}", {"filter": subject}, Anything)
 
     async def sequences(self) -> Sequence[int]:
         """Those of all copies, the newest first."""

@@ -11,7 +11,7 @@ from partnerbus.kernel.telemetry import Log
 from partnerbus.store.embedded.database import SCHEMA_VERSION
 from partnerbus.store.embedded.mark import Mark, decode_mark
 from partnerbus.store.jetstream.address import Cluster
-from partnerbus.store.jetstream.session import ApiError, Session
+from partnerbus.store.jetstream.session import Anything, ApiError, Session
 from partnerbus.store.jetstream.syncing import check_sync
 
 VERSION = "2"
@@ -85,10 +85,6 @@ class _Message(msgspec.Struct, frozen=True):
     message: _Stored
 
 
-class _Anything(msgspec.Struct, frozen=True):
-    pass
-
-
 class _Whole(msgspec.Struct, frozen=True):
     config: dict[str, Any]
 
@@ -151,12 +147,12 @@ class Stream:
         if mark is not None:
             metadata[MARK_KEY] = msgspec.json.encode(mark).decode()
         changed = {**found.config, "subjects": [_takes(self.name, mark)], "metadata": metadata}
-        await self._session.call(f"STREAM.UPDATE.{self.name}", changed, _Anything)
+        await self._session.call(f"STREAM.UPDATE.{self.name}", changed, Anything)
         self.mark = mark
 
     async def remove(self) -> None:
         """Take it away, with all that is in it."""
-        await self._session.call(f"STREAM.DELETE.{self.name}", {}, _Anything)
+        await self._session.call(f"STREAM.DELETE.{self.name}", {}, Anything)
 
     async def state(self) -> StreamState:
         """Its ends, right now."""
@@ -175,7 +171,7 @@ class Stream:
 
     async def forget(self, before: int) -> None:
         """Let go of what comes before the sequence `before`."""
-        await self._session.call(f"STREAM.PURGE.{self.name}", {"seq": before}, _Anything)
+        await self._session.call(f"STREAM.PURGE.{self.name}", {"seq": before}, Anything)
 
 
 def _nanoseconds(instant: str) -> int:
